@@ -1,0 +1,12 @@
+/* tests/support/cmocka.h: cmocka with the headers it wants first. */
+#ifndef SUPPORT_CMOCKA_H
+#define SUPPORT_CMOCKA_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#endif
