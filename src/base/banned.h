@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+#undef sprintf /* macros where the libc is fortified */
+#undef vsprintf
 #pragma GCC poison strcpy strncpy strcat strncat sprintf vsprintf gets strtok
 #pragma GCC poison atoi atol atoll gmtime localtime ctime asctime
 
