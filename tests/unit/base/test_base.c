@@ -5,6 +5,7 @@
 #include "base/crc32c.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/ranges.h"
 
 static void test_span(void **state)
 {
@@ -105,12 +106,65 @@ static void test_crc32c(void **state)
     assert_true(crc32c(crc32c(0, "1234", 4), "56789", 5) == 0xe3069283);
 }
 
+/* Every operation against a plain array of membership, at random. */
+static void test_ranges(void **state)
+{
+    (void)state;
+    enum { N = 64 };
+    bool a[N] = {0}, b[N] = {0};
+    autoranges ra = RANGES_INIT;
+    autoranges rb = RANGES_INIT;
+    uint32_t seed = 12345;
+    for (int step = 0; step < 20000; step++) {
+        seed = seed * 1664525 + 1013904223;
+        uint32_t lo = (seed >> 8) % N, hi = lo + (seed >> 16) % (N - lo), op = (seed >> 28) % 6;
+        if (op == 4)
+            ranges_intersect(&ra, &rb);
+        else if (op == 5)
+            ranges_subtract(&ra, &rb);
+        else if (op == 1)
+            ranges_remove(&ra, lo, hi);
+        else
+            ranges_add(op == 2 ? &rb : &ra, lo, hi);
+        if (op == 3)
+            ranges_remove(&rb, lo, hi);
+        uint64_t count = 0;
+        for (uint32_t i = 0; i < N; i++) {
+            bool in = i >= lo && i <= hi;
+            if (op == 4)
+                a[i] = a[i] && b[i];
+            else if (op == 5)
+                a[i] = a[i] && !b[i];
+            else if (op == 1)
+                a[i] = a[i] && !in;
+            else if (op == 2)
+                b[i] = b[i] || in;
+            else
+                a[i] = a[i] || in;
+            if (op == 3)
+                b[i] = b[i] && !in;
+            count += a[i];
+            assert_int_equal(ranges_has(&ra, i), a[i]);
+            assert_int_equal(ranges_count_upto(&ra, i), count);
+        }
+        for (size_t i = 1; i < ra.n; i++)
+            assert_true(ra.v[i].lo > ra.v[i - 1].hi + 1);
+        autobuf enc = BUF_INIT(1000);
+        ranges_encode(&enc, &ra);
+        struct reader r = reader_make(buf_span(&enc));
+        autoranges back = RANGES_INIT;
+        assert_true(ranges_decode(&r, &back));
+        assert_int_equal(back.n, ra.n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_span),         cmocka_unit_test(test_buf_bound),
         cmocka_unit_test(test_arena_budget), cmocka_unit_test(test_map),
         cmocka_unit_test(test_bytes),        cmocka_unit_test(test_crc32c),
+        cmocka_unit_test(test_ranges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
