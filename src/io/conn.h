@@ -1,0 +1,79 @@
+/* io/conn.h: a connected stream socket (TCP or UNIX) on a loop.
+ *
+ * Purpose: input as spans, output through a bounded queue, nothing ever blocks.
+ * Ownership: the conn owns the descriptor, unless conn_detach takes it. The owner frees the conn,
+ * also from inside its callbacks; after conn_free no callback comes.
+ * Memory: an idle conn is one struct of about 300 bytes. Input is read into one buffer of the
+ * loop, so the span of `input` is valid only during the call and what the owner cannot use yet it
+ * must keep itself (and should pause).
+ * Failure: reported once through `closed`; writing to a conn that failed is harmless.
+ *
+ * Output that is queued during one turn of the loop goes out together when the turn ends, or
+ * at once when CONN_FLUSH bytes are waiting. Writers that produce much ask conn_full and
+ * go on in `drained`. */
+#ifndef IO_CONN_H
+#define IO_CONN_H
+
+#include "io/loop.h"
+#include "io/outq.h"
+
+enum { CONN_FLUSH = 32 * 1024 };
+
+struct conn;
+
+struct conn_ops {
+    /* Bytes arrived. Never empty. Not called while paused. */
+    void (*input)(void *owner, struct span bytes);
+    /* The peer will send no more (it may still read). Called once, at most; not while paused.
+     * NULL: treated as a close, `closed` is called with ERR_CLOSED. */
+    void (*eof)(void *owner);
+    /* The queue that conn_full called full has drained. May be NULL. Called from the loop, never
+     * from inside a conn_ function. */
+    void (*drained)(void *owner);
+    /* It is over: ERR_CLOSED after conn_finish or an end of input without `eof`, else what went
+     * wrong. Called once, from the loop, never from inside a conn_ function. The owner
+     * calls conn_free, now or later. */
+    void (*closed)(void *owner, int code);
+};
+
+/* Takes fd, makes it non-blocking, starts reading. */
+struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops, void *owner);
+/* Closes at once; what is queued is dropped. NULL is allowed. */
+void conn_free(struct conn *c);
+/* Ends the conn but keeps the descriptor, which the caller gets. What is queued is sent first as
+ * far as the socket takes it; the rest is dropped (see conn_pending). */
+int conn_detach(struct conn *c);
+/* Another owner from now on, e.g. when a session takes over from the login dialogue. */
+void conn_set_owner(struct conn *c, const struct conn_ops *ops, void *owner);
+
+int conn_fd(const struct conn *c);
+struct loop *conn_loop(const struct conn *c);
+
+/* No `input` and `eof` until resumed. Inside `input` too: it is the last one then. */
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c);
+
+void conn_put(struct conn *c, struct span bytes); /* copies */
+#define conn_put_lit(c, lit) conn_put((c), SPAN(lit))
+/* A buffer to append to; the bytes belong to the output from conn_end on. No other conn_ call on c
+ * in between. The buffer may already contain earlier output, which must stay untouched. */
+struct buf *conn_begin(struct conn *c);
+void conn_end(struct conn *c);
+/* See outq_put_file and outq_put_producer. */
+void conn_put_file(struct conn *c, int fd, uint64_t off, uint64_t len, outq_release *release,
+                   void *arg);
+void conn_put_producer(struct conn *c, outq_pull *pull, outq_release *release, void *arg);
+
+/* True: stop writing and wait for `drained`. */
+bool conn_full(struct conn *c);
+/* Something has not been sent yet. */
+bool conn_pending(const struct conn *c);
+/* Send now instead of at the end of the turn. */
+void conn_flush(struct conn *c);
+
+/* No more input; when everything queued has been sent, the sending half is shut down, the peer gets
+ * a moment to close (so that a last BYE is not lost to a reset), then `closed` is called with
+ * ERR_CLOSED. */
+void conn_finish(struct conn *c);
+
+#endif
