@@ -1,0 +1,15 @@
+#include "store/request.h"
+
+void request_init(struct request *r, enum request_kind kind, void (*done)(struct request *),
+                  void *arg)
+{
+    *r = (struct request){.kind = kind, .done = done, .arg = arg, .unchanged_since = UINT64_MAX};
+}
+
+void request_result_done(struct request *r)
+{
+    ranges_done(&r->result.uids);
+    ranges_done(&r->result.missing);
+    ranges_done(&r->result.modified);
+    r->result = (struct request_result){0};
+}
