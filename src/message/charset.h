@@ -1,0 +1,61 @@
+/* message/charset.h: streaming conversion of text to UTF-8.
+ *
+ * us-ascii, utf-8, iso-8859-1 and windows-1252 are converted here, all else by the C library's
+ * iconv. Names are cleaned up first (case, quotes, "x-" forms, known aliases). Output is always
+ * valid UTF-8 without surrogates; what cannot be converted becomes U+FFFD.
+ *   - charset missing, us-ascii or unknown: valid UTF-8 is kept, other bytes >= 0x80 are read as
+ *     windows-1252, since that is what such mail contains;
+ *   - iso-8859-1 is read as windows-1252, its superset, as every mail program does.
+ * Any chunking gives the same output. One thread at a time. */
+#ifndef MESSAGE_CHARSET_H
+#define MESSAGE_CHARSET_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+
+enum charset_kind {
+    CHARSET_GUESS, /* us-ascii, missing, unknown */
+    CHARSET_UTF8,
+    CHARSET_CP1252,  /* iso-8859-1 and windows-1252 */
+    CHARSET_ICONV_8, /* iconv, bytes < 0x80 mean ASCII and there are no shift states */
+    CHARSET_ICONV,   /* iconv, anything else: UTF-16, ISO-2022-JP, ... */
+};
+
+struct charset_decoder {
+    enum charset_kind kind;
+    void *iconv; /* iconv_t, or NULL */
+    uint8_t held_n;
+    char held[16]; /* the begin of a character that continues in the next chunk */
+};
+
+/* Never fails; an unknown name gives CHARSET_GUESS. */
+void charset_decoder_init(struct charset_decoder *d, struct span charset);
+void charset_decoder_done(struct charset_decoder *d);
+
+/* As done and init, but a decoder of the same charset is only rewound. */
+void charset_decoder_switch(struct charset_decoder *d, struct span charset);
+
+void charset_decode(struct charset_decoder *d, struct span chunk, struct buf *out);
+void charset_decode_finish(struct charset_decoder *d, struct buf *out); /* may be used again then */
+
+/* True if bytes < 0x80 of this charset are ASCII, wherever they stand. */
+static inline bool charset_decoder_is_ascii_superset(const struct charset_decoder *d)
+{
+    return d->kind != CHARSET_ICONV;
+}
+
+bool charset_known(struct span charset);
+
+/* A search key in the CHARSET of the SEARCH command. 0; ERR_NOT_FOUND if the charset is not known
+ * (answer NO [BADCHARSET]); ERR_INVALID if the key is not valid in it. us-ascii with 8-bit bytes is
+ * ERR_INVALID too, except that valid UTF-8 is accepted. Appends nothing on failure. */
+int charset_key_to_utf8(struct span charset, struct span key, struct buf *out) must_check;
+
+/* Names for the BADCHARSET response code (of all those known, the usual ones). */
+extern const char *const charset_names[]; /* ends with NULL */
+
+bool utf8_valid(struct span s);     /* RFC 3629: no overlong forms, no surrogates */
+size_t ascii_prefix(struct span s); /* length of the prefix of bytes < 0x80 */
+
+#endif
