@@ -55,6 +55,8 @@ struct request_result {
                              the order of the new UIDs */
     struct ranges missing;  /* STORE, COPY, MOVE: asked for, but not live any more */
     struct ranges modified; /* STORE: failed unchanged_since (RFC 7162) */
+    struct ranges raced;    /* STORE: those of `uids` whose row had a modseq > view_modseq before this
+                               change: somebody else's change that the session has not seen yet */
 };
 
 struct request {
@@ -77,6 +79,7 @@ struct request {
     const struct span *keywords;
     size_t keyword_count;
     uint64_t unchanged_since; /* STORE: UINT64_MAX for none */
+    uint64_t view_modseq;     /* STORE: what the session has taken note of; see result.raced */
 
     uint64_t message_id; /* DERIVED */
     struct span derived;
