@@ -1,0 +1,235 @@
+/* store/ops.h: the operations in a frame.
+ *
+ * A frame of the account's log is one atomic change: a list of operations, each of which states a
+ * result (UIDs, MODSEQs, ids, times), never a wish. The catalogue, byte by byte, is in
+ * docs/log-format.md; apply.h turns operations into changes of the index.
+ *
+ * Encoding appends to a buf and cannot fail except by its bound. Decoding never reads outside the
+ * span, allocates no more than the bytes of the operation allow, and refuses numbers beyond
+ * INDEX_NUMBER_MAX. Pure; any thread. */
+#ifndef STORE_OPS_H
+#define STORE_OPS_H
+
+#include "base/err.h"
+#include "store/types.h"
+
+/* Kinds below 128 must be understood by a reader; unknown ones from 128 on may be skipped, and
+ * survive compaction. */
+enum op_kind {
+    OP_KEYWORD = 1, /* a keyword gets an id */
+    OP_MAILBOX_CREATE = 2,
+    OP_MAILBOX_DELETE = 3, /* with its messages */
+    OP_MAILBOX_RENAME = 4, /* one mailbox; inferiors have operations of their own */
+    OP_SPECIAL_USE = 5,
+    OP_SUBSCRIBE = 6, /* or unsubscribe */
+    OP_APPEND = 7,
+    OP_IMPORT = 8, /* append with given UID, UIDVALIDITY, MODSEQ and dates */
+    OP_FLAGS = 9,
+    OP_COPY = 10,
+    OP_EXPUNGE = 11,
+    OP_RECENT = 12,
+    OP_RELOCATE = 13,
+
+    /* The full state, as compaction writes it at the beginning of a base. */
+    OP_BASE_BEGIN = 32, /* everything before is void; account-wide counters */
+    OP_BASE_MAILBOX = 33,
+    OP_BASE_MESSAGE = 34,
+    OP_BASE_ROW = 35,
+    OP_BASE_EXPUNGED = 36,
+    OP_BASE_END = 37, /* sums, to be compared */
+
+    /* The site log. */
+    OP_SITE_NAME = 64, /* a user name belongs to an account */
+    OP_SITE_GONE = 65,
+
+    OP_OPTIONAL = 128,
+};
+
+/* Where the bytes of a message are: in the payload of the same frame, or elsewhere in the log (a
+ * segment of their own). */
+struct op_body {
+    bool external;
+    uint64_t segment; /* external only */
+    uint64_t offset;  /* from the beginning of the frame's payload / of the segment */
+    uint64_t length;  /* octets there */
+};
+
+struct op_keyword {
+    uint16_t id; /* state.keyword_id + 1 */
+    struct span name;
+};
+
+struct op_mailbox_create {
+    uint32_t mailbox; /* state.mailbox_id + 1 or more */
+    uint64_t modseq;
+    uint32_t uidvalidity;
+    uint32_t special_use;
+    unsigned char object_id[16];
+    struct span name;
+};
+
+struct op_mailbox_delete {
+    uint32_t mailbox;
+    uint64_t modseq;
+};
+
+struct op_mailbox_rename {
+    uint32_t mailbox;
+    uint64_t modseq;
+    struct span name;
+};
+
+struct op_special_use {
+    uint32_t mailbox;
+    uint64_t modseq;
+    uint32_t special_use;
+};
+
+struct op_subscribe {
+    uint64_t modseq;
+    bool subscribed;
+    struct span name;
+};
+
+/* OP_APPEND and OP_IMPORT, which adds uidvalidity and created_modseq. */
+struct op_append {
+    uint32_t mailbox;
+    uint32_t uid; /* >= uidnext, which becomes uid + 1 */
+    uint64_t message_id;
+    uint64_t modseq;
+    uint16_t flags;
+    uint16_t keyword_count;
+    const unsigned char *keywords; /* ids, u16 little-endian, ascending */
+    struct internal_date internal_date;
+    int64_t save_date;
+    uint64_t size; /* RFC822.SIZE */
+    struct op_body body;
+    uint32_t uidvalidity;    /* IMPORT: what the mailbox shall have; 0: as it is */
+    uint64_t created_modseq; /* IMPORT; APPEND: the same as modseq */
+};
+
+enum op_keyword_mode { OP_KEYWORDS_KEEP, OP_KEYWORDS_ADD, OP_KEYWORDS_REMOVE, OP_KEYWORDS_REPLACE };
+
+/* Every live message of `uids` gets the modseq. uids may cover numbers without a message. */
+struct op_flags {
+    uint32_t mailbox;
+    uint64_t modseq;
+    uint16_t add, remove; /* system flags; remove first */
+    enum op_keyword_mode keyword_mode;
+    uint16_t keyword_count;
+    const unsigned char *keywords; /* ids, u16 little-endian, ascending */
+    const struct ranges *uids;
+};
+
+/* Exactly the messages `uids` (all live), in ascending order, become first_uid, first_uid + 1 ...
+ * of the target. A move is OP_COPY and then OP_EXPUNGE in one frame. */
+struct op_copy {
+    uint32_t mailbox, target;
+    uint32_t first_uid; /* >= the target's uidnext */
+    uint64_t modseq;
+    int64_t save_date;
+    const struct ranges *uids;
+};
+
+/* Exactly the messages `uids` (all live) go. */
+struct op_expunge {
+    uint32_t mailbox;
+    uint64_t modseq;
+    const struct ranges *uids;
+};
+
+struct op_recent {
+    uint32_t mailbox;
+    uint32_t recent_uid; /* never falls */
+};
+
+struct op_relocate {
+    uint64_t message_id;
+    struct op_body body;
+};
+
+struct op_base_begin {
+    uint64_t modseq, message_id;
+    uint32_t mailbox_id, uidvalidity;
+};
+
+struct op_base_mailbox {
+    uint32_t mailbox, uidvalidity, uidnext, recent_uid, special_use;
+    uint64_t highest_modseq, created_modseq, forgotten_modseq;
+    unsigned char object_id[16];
+    struct span name;
+};
+
+struct op_base_message {
+    uint64_t message_id;
+    struct op_body body;
+};
+
+/* Rows of a mailbox come in ascending UID order, after its OP_BASE_MAILBOX and the messages. */
+struct op_base_row {
+    uint32_t mailbox;
+    struct row row;
+};
+
+struct op_base_expunged {
+    uint32_t mailbox;
+    uint64_t modseq;
+    uint64_t time; /* microseconds */
+    const struct ranges *uids;
+};
+
+struct op_base_end {
+    uint64_t messages, bytes;
+};
+
+struct op_site_name {
+    struct account_id account;
+    struct span user;
+};
+
+struct op {
+    enum op_kind kind;
+    union {
+        struct op_keyword keyword;
+        struct op_mailbox_create mailbox_create;
+        struct op_mailbox_delete mailbox_delete;
+        struct op_mailbox_rename mailbox_rename;
+        struct op_special_use special_use;
+        struct op_subscribe subscribe;
+        struct op_append append; /* and IMPORT */
+        struct op_flags flags;
+        struct op_copy copy;
+        struct op_expunge expunge;
+        struct op_recent recent;
+        struct op_relocate relocate;
+        struct op_base_begin base_begin;
+        struct op_base_mailbox base_mailbox;
+        struct op_base_message base_message;
+        struct op_base_row base_row;
+        struct op_base_expunged base_expunged;
+        struct op_base_end base_end;
+        struct op_site_name site_name; /* and GONE: user alone */
+    };
+};
+
+/* Appends one operation. */
+void op_put(struct buf *to, const struct op *op);
+
+/* Walks the operations of a frame. What an op points to lies in the span or in the decoder and is
+ * valid until the next call. */
+struct op_reader {
+    struct span left;
+    struct ranges uids; /* the decoder's own */
+};
+
+void op_reader_init(struct op_reader *r, struct span ops);
+void op_reader_done(struct op_reader *r);
+/* 0 with an operation; ERR_NOT_FOUND at the end; ERR_CORRUPT; ERR_VERSION for an operation that
+ * this version must but does not understand. Unknown optional ones (kind >= OP_OPTIONAL) are
+ * returned with their kind alone. */
+int op_next(struct op_reader *r, struct op *ret, struct err *err) must_check;
+
+/* How many operations (0 for malformed ones): what replay will cost. */
+size_t ops_count(struct span ops);
+
+#endif
