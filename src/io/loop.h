@@ -4,8 +4,8 @@
  * thread; nothing here may be called from another thread, except the `work` function of a job.
  * Ownership: timers and deferred callbacks are embedded in their owner, which cancels them before
  * it dies; they hold no memory of their own. Failure: none; set-up failures abort the process at
- * start. Limits: timers are coarse (10 ms, never early) and cost O(1) to set, move and cancel, so
- * that 100,000 idle connections may each have one.
+ * start. Limits: timers are coarse (10 ms) and cost O(1) to set, move and cancel, so that 100,000
+ * idle connections may each have one.
  *
  * A turn of the loop: due timers, the slices queued by loop_slice, descriptor events; after each of
  * these groups everything queued by loop_defer runs, until nothing is left. */
@@ -36,8 +36,9 @@ struct loop_timer {
 };
 
 void loop_timer_init(struct loop_timer *t, loop_timer_cb *cb);
-/* Runs cb once, ms from now at the earliest; replaces an earlier setting. Cheapest when the new
- * time is later than the old one, as with an idle timeout that every input pushes away. */
+/* Runs cb once, about ms after the start of this turn (not less); replaces an earlier setting.
+ * Cheapest when the new time is later than the old one, as with an idle timeout that every input
+ * pushes away. */
 void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t ms);
 void loop_timer_cancel(struct loop_timer *t); /* harmless if not set */
 static inline bool loop_timer_is_set(const struct loop_timer *t)

@@ -24,13 +24,15 @@ struct outq {
     struct outq_entry *head, *tail;
     size_t mem;     /* bytes of memory that count towards full */
     uint64_t wire;  /* bytes to be sent; a producer counts nothing here */
+    size_t begun;   /* between outq_begin and outq_end */
     bool was_full;  /* outq_full has said yes: the owner waits for the low mark */
     bool copy_only; /* sendfile is not possible on this socket */
 };
 
 typedef void outq_release(void *arg);
-/* Appends at most `room` bytes to out. Returns 1 if there is more, 0 at the end, negative ERR_ if
- * it cannot go on (the connection is then broken off: what was promised cannot be kept). */
+/* Appends at most `room` bytes to out, at least one unless it is at its end. Returns 1 if there is
+ * more, 0 at the end, negative ERR_ if it cannot go on (the connection is then broken off: what was
+ * promised cannot be kept). */
 typedef int outq_pull(void *arg, struct buf *out, size_t room);
 
 void outq_init(struct outq *q);
