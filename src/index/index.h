@@ -2,7 +2,7 @@
  *
  * Derived from the account's log and disposable (DESIGN: "The log is the only truth"). The
  * environment runs with MDB_NOSYNC and never MDB_WRITEMAP: it survives the death of the process,
- * not that of the machine; index_trusted tells the two apart, index_copy makes the checkpoints from
+ * not that of the machine; index_open tells the two apart, index_copy makes the checkpoints from
  * which a lost one comes back. This folder is the only place that sees lmdb.h.
  *
  * Layout of the directory: data.mdb and lock.mdb (LMDB), trust (what the environment can be
@@ -10,7 +10,7 @@
  * data.mdb).
  *
  * Threads: an index belongs to one thread at a time; opening, copying and closing may happen in a
- * worker while nobody else uses it (index_copy: while others read and write).
+ * worker while nobody else uses it; index_copy_run beside its use.
  * Failure: every LMDB error becomes ERR_CORRUPT, ERR_IO or ERR_NO_SPACE and sticks (index_failed):
  * the index must then be closed and made anew from the log. Nothing here aborts on bad data.
  * Limits: 64 GiB a data.mdb; keys of 511 octets; values of the row tables below 2 KB. */
@@ -47,10 +47,15 @@ int index_close_clean(struct index *index, struct err *err);
 /* Puts the file `from` (below dir; NULL: nothing) in the place of data.mdb and removes what
  * belonged to the old one. `from` stays. The index must not be open. */
 int index_replace(const char *dir, const char *from, struct err *err) must_check;
-/* A copy of the last committed state, synced, with its directory entry, under `name` below the
- * index's directory. Also syncs what the copy refers to (derived-<n>). May run in a worker beside
- * readers and the writer. */
-int index_copy(struct index *index, const char *name, struct err *err) must_check;
+/* A copy of the last committed state, for a checkpoint. begin: on the index's thread, at any time,
+ * also with a write transaction open; pins the state. run: in a worker, beside readers and the
+ * writer; copies, syncs (also what the copy refers to) and gives it the name `name` below the
+ * index's directory. free: on any thread; needed after begin whether run or not. The index must
+ * stay open until free. */
+struct index_copy;
+int index_copy_begin(struct index *index, struct index_copy **ret) must_check;
+int index_copy_run(struct index_copy *copy, const char *name, struct err *err) must_check;
+void index_copy_free(struct index_copy *copy);
 
 /* The first error that a transaction met; 0 if none. */
 int index_failed(const struct index *index);

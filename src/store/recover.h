@@ -34,11 +34,14 @@ int recover_index(const char *index_dir, struct log *log, bool fresh, struct ind
 bool checkpoint_due(struct index_txn *txn);
 /* Is it worth one when the account closes? */
 bool checkpoint_worthwhile(struct index_txn *txn);
-/* Worker. Copies the last committed state, then removes older checkpoints (keeps one more).
- * Afterwards call checkpoint_made on the loop thread with the value of *ret_seq inside the next
- * write transaction. */
-int checkpoint_make(struct index *index, uint64_t *ret_seq, struct err *err) must_check;
-int checkpoint_made(struct index_txn *txn, uint64_t seq) must_check;
+/* begin: loop thread, at any time. run: worker; copies, syncs, removes older checkpoints (keeps one
+ * more). end: loop thread, frees it; after a successful run notes in the given write transaction
+ * how far replay is now bounded (txn may be NULL: then the next one is due earlier than necessary).
+ * The index must stay open until end. */
+struct checkpoint;
+int checkpoint_begin(struct index *index, struct checkpoint **ret, struct err *err) must_check;
+void checkpoint_run(struct checkpoint *c);
+int checkpoint_end(struct checkpoint *c, struct index_txn *txn, struct err *err);
 
 /* The logical content, for comparison: index = replay(log). Text (one line a fact, in canonical
  * order) to `to` if not NULL, and a hash of it. Without ghosts, derived records, and what may be
