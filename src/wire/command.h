@@ -1,0 +1,377 @@
+/* wire/command.h: IMAP commands as typed values (RFC 9051, RFC 3501; RFC 2971, 3502, 5258, 6154).
+ *
+ * command_parse() turns the text of one command (FRAME_COMMAND of wire/frame.h) into a struct
+ * command. All strings are decoded: quoting and literals are resolved; mailbox names and patterns
+ * are still in the session's wire form (see mailbox_name_decode in wire/mutf7.h).
+ *
+ * Ownership: everything is allocated in the arena; spans point into the text or the arena, so a
+ * command that outlives the framer's buffer needs its text copied into the arena first
+ * (command_parse_copy). Limits: struct parse_limits; memory is bounded by the arena's budget.
+ * Failure: ERR_INVALID (answer BAD) or ERR_LIMIT (a limit or the arena's budget), with a reason for
+ * people. No recursion. Pure; any thread.
+ *
+ * A new command is a row in command_table.c, a parse function, and a struct in the union. */
+#ifndef WIRE_COMMAND_H
+#define WIRE_COMMAND_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "wire/flag.h"
+#include "wire/seqset.h"
+
+enum command_id {
+    CMD_NONE,
+    /* any state */
+    CMD_CAPABILITY,
+    CMD_NOOP,
+    CMD_LOGOUT,
+    CMD_ID,
+    /* not authenticated */
+    CMD_STARTTLS,
+    CMD_AUTHENTICATE,
+    CMD_LOGIN,
+    /* authenticated */
+    CMD_ENABLE,
+    CMD_SELECT,
+    CMD_EXAMINE,
+    CMD_CREATE,
+    CMD_DELETE,
+    CMD_RENAME,
+    CMD_SUBSCRIBE,
+    CMD_UNSUBSCRIBE,
+    CMD_LIST,
+    CMD_LSUB,
+    CMD_NAMESPACE,
+    CMD_STATUS,
+    CMD_APPEND,
+    CMD_IDLE,
+    /* selected */
+    CMD_CHECK,
+    CMD_CLOSE,
+    CMD_UNSELECT,
+    CMD_EXPUNGE,
+    CMD_SEARCH,
+    CMD_FETCH,
+    CMD_STORE,
+    CMD_COPY,
+    CMD_MOVE,
+    CMD_COUNT,
+};
+
+enum command_states {
+    CMD_IN_NOT_AUTH = 1,
+    CMD_IN_AUTH = 2,
+    CMD_IN_SELECTED = 4,
+    CMD_IN_ANY = 7,
+};
+
+struct parse;
+struct command;
+
+struct command_desc {
+    char name[16]; /* upper case, zero-padded */
+    enum command_id id;
+    uint8_t states;                                   /* CMD_IN_ */
+    uint8_t forms;                                    /* CMD_PLAIN, CMD_UID */
+    int (*parse)(struct parse *p, struct command *c); /* the arguments */
+};
+
+enum command_forms {
+    CMD_PLAIN = 1,         /* may stand alone */
+    CMD_UID = 2,           /* may follow UID */
+    CMD_UID_ONLY_ARGS = 4, /* takes arguments only after UID (EXPUNGE) */
+};
+
+const struct command_desc *command_desc(enum command_id id); /* never NULL for a valid id */
+const struct command_desc *command_lookup(struct span name); /* any case; NULL if unknown */
+
+/* ---- arguments ---- */
+
+struct cmd_authenticate {
+    struct span mechanism; /* as sent; compare ignoring case */
+    bool has_initial;      /* SASL-IR, RFC 4959 */
+    struct span initial;   /* base64 text; empty for "=" (an empty initial response) */
+};
+
+struct cmd_login {
+    struct span user, password;
+};
+
+struct cmd_enable {
+    const struct span *names;
+    unsigned n;
+};
+
+struct id_pair {
+    struct span field, value;
+    bool nil; /* value is NIL */
+};
+
+struct cmd_id {                  /* RFC 2971 */
+    const struct id_pair *pairs; /* none for NIL or () */
+    unsigned n;
+};
+
+struct cmd_mailbox { /* SELECT EXAMINE DELETE SUBSCRIBE UNSUBSCRIBE */
+    struct span name;
+};
+
+enum special_use { /* RFC 6154, RFC 8457 */
+                   USE_ALL = 1 << 0,
+                   USE_ARCHIVE = 1 << 1,
+                   USE_DRAFTS = 1 << 2,
+                   USE_FLAGGED = 1 << 3,
+                   USE_JUNK = 1 << 4,
+                   USE_SENT = 1 << 5,
+                   USE_TRASH = 1 << 6,
+                   USE_IMPORTANT = 1 << 7,
+};
+
+struct cmd_create {
+    struct span name;
+    bool has_use;            /* USE (...) was given, perhaps empty */
+    uint32_t use;            /* USE_ bits */
+    struct span unknown_use; /* the first attribute that is none of them: NO [USEATTR] */
+};
+
+struct cmd_rename {
+    struct span from, to;
+};
+
+enum status_item { /* RFC 9051 6.3.11 and RECENT of RFC 3501 */
+                   STATUS_MESSAGES = 1 << 0,
+                   STATUS_RECENT = 1 << 1,
+                   STATUS_UIDNEXT = 1 << 2,
+                   STATUS_UIDVALIDITY = 1 << 3,
+                   STATUS_UNSEEN = 1 << 4,
+                   STATUS_DELETED = 1 << 5,
+                   STATUS_SIZE = 1 << 6,
+};
+
+struct cmd_status {
+    struct span name;
+    uint32_t items;
+};
+
+enum list_select {
+    LIST_SELECT_SUBSCRIBED = 1 << 0,
+    LIST_SELECT_REMOTE = 1 << 1,
+    LIST_SELECT_RECURSIVEMATCH = 1 << 2, /* only together with SUBSCRIBED or SPECIAL_USE */
+    LIST_SELECT_SPECIAL_USE = 1 << 3,
+};
+
+enum list_return {
+    LIST_RETURN_SUBSCRIBED = 1 << 0,
+    LIST_RETURN_CHILDREN = 1 << 1,
+    LIST_RETURN_SPECIAL_USE = 1 << 2,
+    LIST_RETURN_STATUS = 1 << 3,
+};
+
+struct cmd_list { /* LIST, and LSUB with one pattern */
+    struct span reference;
+    const struct span *patterns;
+    unsigned n_patterns;
+    uint32_t select, ret; /* LIST_SELECT_, LIST_RETURN_ */
+    uint32_t status_items;
+    bool
+        extended; /* selection options, several patterns or RETURN were given (RFC 5258 section 3):
+                   * an empty pattern is then an ordinary one, not the question for the separator */
+};
+
+struct append_message {
+    struct wire_flags flags;
+    bool has_flags, has_date;
+    bool streamed; /* bytes went by as FRAME_LITERAL_DATA number `index`; else they are in `data` */
+    bool binary;   /* literal8 */
+    unsigned index;
+    uint64_t size;
+    struct span data;
+    int64_t date; /* seconds since 1970 */
+    int zone;     /* minutes east */
+};
+
+struct cmd_append {
+    struct span name;
+    const struct append_message *messages;
+    unsigned n;
+};
+
+struct cmd_expunge {
+    struct seqset set; /* UID EXPUNGE only */
+};
+
+/* SEARCH: a tree in an array. Node 0 is the root, a SEARCH_AND of the program's keys. Children of a
+ * node are `child`, then each child's `next`; 0 ends (0 is nobody's child). Parents come before
+ * their children. NOT is not a node: it toggles `negated`; UNSEEN is a negated SEEN, NEW is RECENT
+ * and not SEEN, OLD is a negated RECENT. */
+enum search_key {
+    SEARCH_AND, /* children */
+    SEARCH_OR,  /* two children */
+    SEARCH_ALL,
+    SEARCH_FLAG,    /* number: one WIRE_FLAG_ bit, \Recent included */
+    SEARCH_KEYWORD, /* text */
+    SEARCH_BCC,     /* text, as are the following */
+    SEARCH_BODY,
+    SEARCH_CC,
+    SEARCH_FROM,
+    SEARCH_SUBJECT,
+    SEARCH_TEXT,
+    SEARCH_TO,
+    SEARCH_HEADER, /* field, text; an empty text: the field exists */
+    SEARCH_BEFORE, /* day, as are the following */
+    SEARCH_ON,
+    SEARCH_SINCE,
+    SEARCH_SENTBEFORE,
+    SEARCH_SENTON,
+    SEARCH_SENTSINCE,
+    SEARCH_LARGER, /* number */
+    SEARCH_SMALLER,
+    SEARCH_SEQ, /* set of message numbers */
+    SEARCH_UID, /* set of UIDs */
+};
+
+struct search_node {
+    enum search_key key;
+    bool negated;
+    uint32_t child, next;
+    union {
+        struct {
+            struct span field, text; /* in the command's charset */
+        };
+        uint64_t number;
+        int32_t day; /* days since 1970-01-01 */
+        struct seqset set;
+    };
+};
+
+enum search_return {
+    SEARCH_RETURN_MIN = 1 << 0,
+    SEARCH_RETURN_MAX = 1 << 1,
+    SEARCH_RETURN_ALL = 1 << 2,
+    SEARCH_RETURN_COUNT = 1 << 3,
+    SEARCH_RETURN_SAVE = 1 << 4,
+};
+
+struct cmd_search {
+    bool has_return;     /* RETURN (...) was given: answer ESEARCH; RETURN () leaves ret ALL */
+    uint32_t ret;        /* SEARCH_RETURN_ */
+    struct span charset; /* empty: not given */
+    const struct search_node *nodes;
+    uint32_t n_nodes;
+};
+
+enum fetch_att {
+    FETCH_UID = 1 << 0,
+    FETCH_FLAGS = 1 << 1,
+    FETCH_INTERNALDATE = 1 << 2,
+    FETCH_RFC822_SIZE = 1 << 3,
+    FETCH_ENVELOPE = 1 << 4,
+    FETCH_BODY = 1 << 5, /* structure without extension data */
+    FETCH_BODYSTRUCTURE = 1 << 6,
+    FETCH_RFC822 = 1 << 7,        /* as BODY[], sets \Seen */
+    FETCH_RFC822_HEADER = 1 << 8, /* as BODY.PEEK[HEADER] */
+    FETCH_RFC822_TEXT = 1 << 9,   /* as BODY[TEXT], sets \Seen */
+};
+
+enum section_kind { SECTION_BODY, SECTION_BINARY, SECTION_BINARY_SIZE };
+
+enum section_text {
+    SECTION_ALL, /* the part itself: BODY[], BODY[1.2] */
+    SECTION_HEADER,
+    SECTION_HEADER_FIELDS,
+    SECTION_HEADER_FIELDS_NOT,
+    SECTION_TEXT,
+    SECTION_MIME, /* only with a part */
+};
+
+struct fetch_section {
+    enum section_kind kind;
+    enum section_text text;
+    bool peek;        /* does not set \Seen; always true for BINARY.SIZE */
+    bool has_partial; /* <offset.length> */
+    unsigned n_part, n_fields;
+    const uint32_t *part;      /* 1.2.3 */
+    const struct span *fields; /* as spelt by the client */
+    uint64_t offset, length;
+};
+
+struct cmd_fetch {
+    struct seqset set;
+    uint32_t atts; /* FETCH_ bits; macros are expanded; UID FETCH does not set FETCH_UID itself */
+    unsigned n_sections;
+    const struct fetch_section *sections; /* equal ones only once */
+    bool sets_seen;                       /* some item without peek */
+};
+
+enum store_mode { STORE_REPLACE, STORE_ADD, STORE_REMOVE };
+
+struct cmd_store {
+    struct seqset set;
+    enum store_mode mode;
+    bool silent;
+    struct wire_flags flags;
+};
+
+struct cmd_copy { /* COPY, MOVE */
+    struct seqset set;
+    struct span name;
+};
+
+struct command {
+    struct span tag;
+    enum command_id id;
+    bool uid; /* the UID form */
+    const struct command_desc *desc;
+    union {
+        struct cmd_authenticate authenticate;
+        struct cmd_login login;
+        struct cmd_enable enable;
+        struct cmd_id idp;
+        struct cmd_mailbox mailbox;
+        struct cmd_create create;
+        struct cmd_rename rename;
+        struct cmd_status status;
+        struct cmd_list list;
+        struct cmd_append append;
+        struct cmd_expunge expunge;
+        struct cmd_search search;
+        struct cmd_fetch fetch;
+        struct cmd_store store;
+        struct cmd_copy copy;
+    };
+};
+
+struct parse_limits {
+    unsigned max_depth; /* nesting of SEARCH keys */
+    unsigned max_args;  /* elements of one list: patterns, header fields, ENABLE names */
+    unsigned max_search_nodes;
+    unsigned max_flags;
+    unsigned max_sections; /* BODY[...] items of one FETCH */
+    unsigned max_parts;    /* numbers in one part specifier */
+    unsigned max_ranges;   /* of one sequence set */
+    unsigned max_messages; /* of one MULTIAPPEND */
+};
+
+/* depth 50, 1,000 args, 1,000 nodes, 200 flags, 200 sections, 100 parts, 20,000 ranges, 10,000
+ * messages */
+extern const struct parse_limits parse_limits_default;
+
+struct parse_error {
+    struct span tag;    /* into text; empty if there is none: answer "* BAD" */
+    enum command_id id; /* as far as it was recognised */
+    char reason[160];   /* printable ASCII */
+};
+
+/* limits NULL for the default. On failure only *ret_error is set. */
+int command_parse(struct span text, const struct parse_limits *limits, struct arena *a,
+                  struct command **ret, struct parse_error *ret_error) must_check;
+/* Copies text into the arena first, so that the command depends on nothing else. (The tag of an
+ * error then points into the arena.) */
+int command_parse_copy(struct span text, const struct parse_limits *limits, struct arena *a,
+                       struct command **ret, struct parse_error *ret_error) must_check;
+
+/* One message of a MULTIAPPEND: the `part` of FRAME_LITERAL_ASK. */
+int append_message_parse(struct span part, const struct parse_limits *limits, struct arena *a,
+                         struct append_message *ret, struct parse_error *ret_error) must_check;
+
+#endif
