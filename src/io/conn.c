@@ -26,6 +26,7 @@ struct conn {
     struct loop_task task;      /* end of turn: send, report */
     struct conn_linger *linger; /* only after conn_finish */
     int fd;
+    int input_max;
     int failure;        /* to be reported through `closed` */
     unsigned char have; /* the UV_ events that the watcher looks for */
     bool paused : 1;
@@ -152,7 +153,7 @@ static void read_some(struct conn *c)
 {
     ssize_t n;
     do {
-        n = recv(c->fd, c->loop->input, LOOP_INPUT_SIZE, MSG_DONTWAIT);
+        n = recv(c->fd, c->loop->input, (size_t)c->input_max, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         if (errno != EAGAIN)
@@ -195,6 +196,7 @@ struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops, void *
     struct conn *c = xnew(struct conn);
     c->loop = l;
     c->fd = fd;
+    c->input_max = LOOP_INPUT_SIZE;
     c->ops = ops;
     c->owner = owner;
     outq_init(&c->out);
@@ -264,6 +266,11 @@ void conn_resume(struct conn *c)
 {
     c->paused = false;
     watch(c);
+}
+
+void conn_set_input_max(struct conn *c, size_t n)
+{
+    c->input_max = (int)MIN(n, (size_t)LOOP_INPUT_SIZE);
 }
 
 /* After something was queued. */

@@ -53,6 +53,10 @@ struct loop *conn_loop(const struct conn *c);
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
 
+/* No more than this is read at once (default and maximum: 128 KiB). Before login it is small, so
+ * that what was read beyond the login command fits into one message to the next process. */
+void conn_set_input_max(struct conn *c, size_t n);
+
 void conn_put(struct conn *c, struct span bytes); /* copies */
 #define conn_put_lit(c, lit) conn_put((c), SPAN(lit))
 /* A buffer to append to; the bytes belong to the output from conn_end on. No other conn_ call on c

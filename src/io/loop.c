@@ -260,6 +260,62 @@ void loop_work_threads(unsigned n)
     setenv("UV_THREADPOOL_SIZE", text, 1);
 }
 
+/* Descriptors. */
+
+struct loop_watch {
+    uv_poll_t poll;
+    loop_watch_cb *cb;
+    void *arg;
+    int have;
+};
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    struct loop_watch *w = handle->data;
+    int found = (events & UV_READABLE ? LOOP_READ : 0) | (events & UV_WRITABLE ? LOOP_WRITE : 0);
+    if (status < 0) { /* EPOLLERR: libuv watches no more */
+        w->have = 0;
+        found = LOOP_READ | LOOP_WRITE;
+    }
+    w->cb(w->arg, found);
+}
+
+struct loop_watch *loop_watch_new(struct loop *l, int fd, loop_watch_cb *cb, void *arg)
+{
+    struct loop_watch *w = xnew(struct loop_watch);
+    int r = uv_poll_init(&l->uv, &w->poll, fd);
+    invariant(r == 0);
+    w->poll.data = w;
+    w->cb = cb;
+    w->arg = arg;
+    return w;
+}
+
+void loop_watch_set(struct loop_watch *w, int events)
+{
+    if (w->have == events)
+        return;
+    w->have = events;
+    if (events)
+        uv_poll_start(&w->poll,
+                      (events & LOOP_READ ? UV_READABLE : 0) |
+                          (events & LOOP_WRITE ? UV_WRITABLE : 0),
+                      on_poll);
+    else
+        uv_poll_stop(&w->poll);
+}
+
+static void free_watch(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void loop_watch_free(struct loop_watch *w)
+{
+    if (w)
+        uv_close((uv_handle_t *)&w->poll, free_watch);
+}
+
 /* Signals. */
 
 struct loop_signal {

@@ -75,6 +75,17 @@ size_t loop_work_pending(const struct loop *l);
 /* Size of the pool; to be called before the first job of the process. */
 void loop_work_threads(unsigned n);
 
+/* Any descriptor that can be polled. For stream sockets use io/conn.h. */
+enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+struct loop_watch;
+/* events: LOOP_READ and/or LOOP_WRITE; an error of the descriptor is reported as both. */
+typedef void loop_watch_cb(void *arg, int events);
+/* Watches for nothing until loop_watch_set; does not own fd. */
+struct loop_watch *loop_watch_new(struct loop *l, int fd, loop_watch_cb *cb, void *arg);
+void loop_watch_set(struct loop_watch *w, int events);
+/* Before fd is closed; also from inside cb. NULL is allowed. */
+void loop_watch_free(struct loop_watch *w);
+
 struct loop_signal;
 typedef void loop_signal_cb(int signum, void *arg);
 struct loop_signal *loop_signal_new(struct loop *l, int signum, loop_signal_cb *cb, void *arg);

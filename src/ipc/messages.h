@@ -1,0 +1,193 @@
+/* ipc/messages.h: everything that Martlet's processes say to each other.
+ *
+ * One packet of a SOCK_SEQPACKET socket is one message, with at most one descriptor. A
+ * message is plain data with a version and a kind, encoded field by field (base/bytes.h), never a
+ * copied struct. Who may send what to whom is one table (messages.c); anything else, and anything
+ * malformed, makes the receiver close that channel, and harms nothing else.
+ *
+ * Spans of a decoded message point into the packet and are valid during the receiver's callback.
+ * Pure functions, any thread. Limits: a packet has at most MESSAGE_MAX bytes; each field has its
+ * own maximum, beyond which message_encode fails with ERR_LIMIT and message_decode with
+ * ERR_INVALID. */
+#ifndef IPC_MESSAGES_H
+#define IPC_MESSAGES_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum {
+    MESSAGE_VERSION = 1,
+    MESSAGE_MAX = 64 * 1024,
+    HANDOVER_INPUT_MAX = 32 * 1024,
+    USER_NAME_MAX = 255,
+    SASL_DATA_MAX = 16 * 1024,
+};
+
+/* The parties. An administrator's tool (CTL) connects to a mail process. */
+enum role { ROLE_SUPERVISOR, ROLE_LOGIN, ROLE_AUTH, ROLE_MAIL, ROLE_CTL, ROLE_COUNT };
+const char *role_name(enum role r);
+
+enum message_kind {
+    /* Supervisor to its children. A child gets CONFIG first, LISTENERs and PEERs in any order, then
+     * START; it answers READY. RELOAD comes with a new CONFIG before it. */
+    MESSAGE_CONFIG = 1,
+    MESSAGE_LISTENER, /* with the listening socket */
+    MESSAGE_PEER,     /* with one end of a channel; replaces an earlier one to the same peer */
+    MESSAGE_START,
+    MESSAGE_READY, /* child to supervisor */
+    MESSAGE_RELOAD,
+    MESSAGE_SHUTDOWN,
+
+    /* Login asks auth. id is chosen by login; a dialogue ends with AUTH_OK, AUTH_FAILED or
+       AUTH_CANCEL. */
+    MESSAGE_AUTH_START,
+    MESSAGE_AUTH_CHALLENGE,
+    MESSAGE_AUTH_CONTINUE,
+    MESSAGE_AUTH_CANCEL,
+    MESSAGE_AUTH_OK,
+    MESSAGE_AUTH_FAILED,
+
+    /* Login gives an authenticated connection to the mail process of the account. With the
+       connection. */
+    MESSAGE_HANDOVER,
+
+    /* A mail process asks auth whether a user exists (deliveries). */
+    MESSAGE_USER_LOOKUP,
+    MESSAGE_USER_FOUND,
+
+    /* Mail processes among themselves. */
+    MESSAGE_RESOLVE, /* to the owner of the site log: which account has this name? */
+    MESSAGE_RESOLVED,
+    MESSAGE_DELIVER, /* to the owner of the account; with the message's file */
+    MESSAGE_DELIVERED,
+
+    /* martletctl and a mail process: a request, any number of results, the last one `final`. */
+    MESSAGE_CONTROL,
+    MESSAGE_CONTROL_RESULT,
+
+    MESSAGE_KIND_COUNT
+};
+
+enum listener_kind { LISTENER_IMAP = 1, LISTENER_IMAPS, LISTENER_LMTP, LISTENER_CONTROL };
+
+enum auth_failure {
+    AUTH_FAILURE_CREDENTIALS = 1, /* unknown user or wrong password: not said which */
+    AUTH_FAILURE_MECHANISM,       /* not offered (without TLS) */
+    AUTH_FAILURE_SYNTAX,          /* not what the mechanism expects */
+    AUTH_FAILURE_UNAVAILABLE,     /* cannot be decided now */
+};
+
+struct message {
+    enum message_kind kind;
+    union {
+        struct {
+            struct span settings; /* conf_encode */
+            uint32_t index;       /* of the process among its kind ... */
+            uint32_t mail_count;  /* ... and how many mail processes there are */
+        } config;
+        struct {
+            uint32_t kind; /* enum listener_kind */
+        } listener;
+        struct {
+            uint32_t role; /* enum role */
+            uint32_t index;
+        } peer;
+
+        struct {
+            uint64_t id, session;
+            struct span mechanism; /* in capitals */
+            bool has_initial;
+            struct span initial; /* decoded */
+            struct span peer;    /* the client's address */
+            bool secure;         /* TLS, or a local connection: passwords may be sent as they are */
+        } auth_start;
+        struct {
+            uint64_t id;
+            struct span data; /* decoded */
+        } auth_data;          /* AUTH_CHALLENGE, AUTH_CONTINUE */
+        struct {
+            uint64_t id;
+            struct span user; /* the account's name */
+        } auth_ok;
+        struct {
+            uint64_t id;
+            uint32_t failure; /* enum auth_failure; 0 in AUTH_CANCEL */
+        } auth_end;           /* AUTH_FAILED, AUTH_CANCEL */
+
+        struct {
+            uint64_t session;
+            struct span user;
+            struct span tag;
+            bool authenticate; /* the command was AUTHENTICATE, not LOGIN */
+            bool tls;
+            struct span peer;
+            struct span client_name; /* from ID before login; may be empty */
+            struct span input;       /* bytes that came after the login command */
+        } handover;
+
+        struct {
+            uint64_t id;
+            struct span name;
+        } user_lookup;
+        struct {
+            uint64_t id;
+            int32_t error;    /* 0 or ERR_NOT_FOUND, ... */
+            struct span user; /* the account's name */
+        } user_found;
+
+        struct {
+            uint64_t id;
+            struct span user;
+            bool create;
+        } resolve;
+        struct {
+            uint64_t id;
+            int32_t error;
+            struct span account; /* 16 bytes, empty on error */
+        } resolved;
+        struct {
+            uint64_t id;
+            struct span user;
+            struct span mailbox; /* empty: INBOX */
+            struct span header;  /* lines that go before the message, as Return-Path */
+            uint64_t size;       /* bytes of the file, from its beginning */
+        } deliver;
+        struct {
+            uint64_t id;
+            int32_t error;
+        } delivered;
+
+        struct {
+            uint64_t id;
+            struct span verb;
+            struct span args; /* see control_args_put */
+        } control;
+        struct {
+            uint64_t id;
+            bool final;
+            int32_t error;
+            struct span text; /* for people; of a final one with error: why */
+        } control_result;
+    } u;
+};
+
+/* Appends the packet. ERR_LIMIT: a field is too long. */
+int message_encode(const struct message *m, struct buf *out) must_check;
+/* ERR_INVALID or ERR_VERSION. */
+int message_decode(struct span packet, struct message *ret) must_check;
+const char *message_name(enum message_kind k);
+
+/* May `from` send this kind to `to`? */
+bool message_permitted(enum role from, enum role to, enum message_kind k);
+
+enum message_fd { MESSAGE_FD_NONE, MESSAGE_FD_REQUIRED, MESSAGE_FD_OPTIONAL };
+enum message_fd message_fd_rule(enum message_kind k);
+
+/* Lists of arguments in one span. */
+void control_args_put(struct buf *args, struct span arg);
+bool control_args_next(struct span *args, struct span *ret); /* false at the end */
+
+/* Which of n mail processes an account belongs to. The same in every process and version. */
+unsigned route_user(struct span user, unsigned n);
+
+#endif
