@@ -116,15 +116,15 @@ struct cmd_mailbox { /* SELECT EXAMINE DELETE SUBSCRIBE UNSUBSCRIBE */
     struct span name;
 };
 
-enum special_use { /* RFC 6154, RFC 8457 */
-                   USE_ALL = 1 << 0,
-                   USE_ARCHIVE = 1 << 1,
-                   USE_DRAFTS = 1 << 2,
-                   USE_FLAGGED = 1 << 3,
-                   USE_JUNK = 1 << 4,
-                   USE_SENT = 1 << 5,
-                   USE_TRASH = 1 << 6,
-                   USE_IMPORTANT = 1 << 7,
+enum wire_use { /* RFC 6154, RFC 8457 */
+                WIRE_USE_ALL = 1 << 0,
+                WIRE_USE_ARCHIVE = 1 << 1,
+                WIRE_USE_DRAFTS = 1 << 2,
+                WIRE_USE_FLAGGED = 1 << 3,
+                WIRE_USE_JUNK = 1 << 4,
+                WIRE_USE_SENT = 1 << 5,
+                WIRE_USE_TRASH = 1 << 6,
+                WIRE_USE_IMPORTANT = 1 << 7,
 };
 
 struct cmd_create {
@@ -178,7 +178,7 @@ struct cmd_list { /* LIST, and LSUB with one pattern */
                    * an empty pattern is then an ordinary one, not the question for the separator */
 };
 
-struct append_message {
+struct append_part {
     struct wire_flags flags;
     bool has_flags, has_date;
     bool streamed; /* bytes went by as FRAME_LITERAL_DATA number `index`; else they are in `data` */
@@ -192,7 +192,7 @@ struct append_message {
 
 struct cmd_append {
     struct span name;
-    const struct append_message *messages;
+    const struct append_part *messages;
     unsigned n;
 };
 
@@ -200,34 +200,34 @@ struct cmd_expunge {
     struct seqset set; /* UID EXPUNGE only */
 };
 
-/* SEARCH: a tree in an array. Node 0 is the root, a SEARCH_AND of the program's keys. Children of a
+/* SEARCH: a tree in an array. Node 0 is the root, a KEY_AND of the program's keys. Children of a
  * node are `child`, then each child's `next`; 0 ends (0 is nobody's child). Parents come before
  * their children. NOT is not a node: it toggles `negated`; UNSEEN is a negated SEEN, NEW is RECENT
  * and not SEEN, OLD is a negated RECENT. */
 enum search_key {
-    SEARCH_AND, /* children */
-    SEARCH_OR,  /* two children */
-    SEARCH_ALL,
-    SEARCH_FLAG,    /* number: one WIRE_FLAG_ bit, \Recent included */
-    SEARCH_KEYWORD, /* text */
-    SEARCH_BCC,     /* text, as are the following */
-    SEARCH_BODY,
-    SEARCH_CC,
-    SEARCH_FROM,
-    SEARCH_SUBJECT,
-    SEARCH_TEXT,
-    SEARCH_TO,
-    SEARCH_HEADER, /* field, text; an empty text: the field exists */
-    SEARCH_BEFORE, /* day, as are the following */
-    SEARCH_ON,
-    SEARCH_SINCE,
-    SEARCH_SENTBEFORE,
-    SEARCH_SENTON,
-    SEARCH_SENTSINCE,
-    SEARCH_LARGER, /* number */
-    SEARCH_SMALLER,
-    SEARCH_SEQ, /* set of message numbers */
-    SEARCH_UID, /* set of UIDs */
+    KEY_AND, /* children */
+    KEY_OR,  /* two children */
+    KEY_ALL,
+    KEY_FLAG,    /* number: one WIRE_FLAG_ bit, \Recent included */
+    KEY_KEYWORD, /* text */
+    KEY_BCC,     /* text, as are the following */
+    KEY_BODY,
+    KEY_CC,
+    KEY_FROM,
+    KEY_SUBJECT,
+    KEY_TEXT,
+    KEY_TO,
+    KEY_HEADER, /* field, text; an empty text: the field exists */
+    KEY_BEFORE, /* day, as are the following */
+    KEY_ON,
+    KEY_SINCE,
+    KEY_SENTBEFORE,
+    KEY_SENTON,
+    KEY_SENTSINCE,
+    KEY_LARGER, /* number */
+    KEY_SMALLER,
+    KEY_SEQ, /* set of message numbers */
+    KEY_UID, /* set of UIDs */
 };
 
 struct search_node {
@@ -275,18 +275,18 @@ enum fetch_att {
 
 enum section_kind { SECTION_BODY, SECTION_BINARY, SECTION_BINARY_SIZE };
 
-enum section_text {
-    SECTION_ALL, /* the part itself: BODY[], BODY[1.2] */
-    SECTION_HEADER,
-    SECTION_HEADER_FIELDS,
-    SECTION_HEADER_FIELDS_NOT,
-    SECTION_TEXT,
-    SECTION_MIME, /* only with a part */
+enum section_spec {
+    SPEC_ALL, /* the part itself: BODY[], BODY[1.2] */
+    SPEC_HEADER,
+    SPEC_HEADER_FIELDS,
+    SPEC_HEADER_FIELDS_NOT,
+    SPEC_TEXT,
+    SPEC_MIME, /* only with a part */
 };
 
 struct fetch_section {
     enum section_kind kind;
-    enum section_text text;
+    enum section_spec text;
     bool peek;        /* does not set \Seen; always true for BINARY.SIZE */
     bool has_partial; /* <offset.length> */
     unsigned n_part, n_fields;
@@ -303,11 +303,11 @@ struct cmd_fetch {
     bool sets_seen;                       /* some item without peek */
 };
 
-enum store_mode { STORE_REPLACE, STORE_ADD, STORE_REMOVE };
+enum store_action { STORE_FLAGS_REPLACE, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE };
 
 struct cmd_store {
     struct seqset set;
-    enum store_mode mode;
+    enum store_action mode;
     bool silent;
     struct wire_flags flags;
 };
@@ -371,7 +371,7 @@ int command_parse_copy(struct span text, const struct parse_limits *limits, stru
                        struct command **ret, struct parse_error *ret_error) must_check;
 
 /* One message of a MULTIAPPEND: the `part` of FRAME_LITERAL_ASK. */
-int append_message_parse(struct span part, const struct parse_limits *limits, struct arena *a,
-                         struct append_message *ret, struct parse_error *ret_error) must_check;
+int append_part_parse(struct span part, const struct parse_limits *limits, struct arena *a,
+                      struct append_part *ret, struct parse_error *ret_error) must_check;
 
 #endif

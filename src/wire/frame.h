@@ -79,7 +79,7 @@ struct frame_event {
     struct span text; /* COMMAND, LINE: the text. LITERAL_ASK: the command up to and including this
                        * literal's header, which command_parse() accepts as a complete APPEND */
     struct span part; /* LITERAL_ASK: only this message's " (flags) date {n*}CRLF", for
-                       * append_message_parse() when index > 0 */
+                       * append_part_parse() when index > 0 */
     struct span data; /* LITERAL_DATA */
     uint64_t size;    /* LITERAL_*: announced bytes */
     unsigned index;   /* LITERAL_*: number of the streamed literal in its command, from 0 */

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { MAILBOX_NAME_MAX = 1024 }; /* bytes of UTF-8 */
+enum { WIRE_NAME_MAX = 1024 }; /* bytes of UTF-8 */
 
 /* Appends UTF-8 to out. Strict: only the canonical encoding is accepted (so that a name has one
  * spelling). ERR_INVALID, with out as it was; ERR_LIMIT if out is full. */
@@ -31,7 +31,7 @@ bool mailbox_is_inbox(struct span name);
 int mailbox_name_decode(struct span wire, bool utf8, struct buf *out,
                         const char **ret_why) must_check;
 
-/* The check alone, on the store's form: 1 to MAILBOX_NAME_MAX bytes, valid UTF-8, no control
+/* The check alone, on the store's form: 1 to WIRE_NAME_MAX bytes, valid UTF-8, no control
  * characters (C0, DEL, C1, U+2028, U+2029; RFC 9051 5.1), no empty component. NULL if good, else
  * why not. */
 const char *mailbox_name_problem(struct span utf8);
