@@ -1,0 +1,83 @@
+/* conf/conf.h: the settings of Martlet, typed.
+ *
+ * One file, martlet.conf (conf/syntax.h), read by the supervisor and by tools; the other processes
+ * get the settings in a message. Every setting is one row of the table in settings.c: name, type,
+ * bounds, default, help; the default configuration file and the manual are made from it.
+ * Ownership: a struct conf owns all that it points to. Failure: a sentence with file, line and, for
+ * an unknown name, the nearest known one. Threads: immutable after loading; any thread. */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+struct conf_list {
+    const char *const *items; /* NULL-terminated, never NULL itself */
+    size_t count;
+};
+
+enum conf_literal { CONF_LITERAL_PLUS, CONF_LITERAL_MINUS };
+
+struct conf {
+    const char *state_dir;
+
+    struct conf_list imap_listen, imaps_listen, lmtp_listen; /* "address:port", or "/path" (LMTP) */
+    const char *tls_certificate, *tls_key;
+
+    uint64_t login_processes, mail_processes; /* 0: by the number of CPUs */
+    uint64_t login_connections, login_unfinished;
+    uint64_t login_timeout; /* seconds, like all times */
+    uint64_t login_bad_commands;
+    bool login_plaintext;
+
+    const char *auth_users_file;
+    const char *auth_any_user_password;                  /* secret */
+    uint64_t auth_failure_delay, auth_failure_delay_max; /* milliseconds */
+
+    uint64_t imap_literal; /* enum conf_literal */
+    bool imap_side_by_side;
+    struct conf_list imap_in_order_clients;
+    uint64_t imap_idle_timeout;
+    uint64_t imap_line_max, imap_literal_max, imap_command_memory;
+    uint64_t imap_arguments_max, imap_nesting_max, imap_search_nodes_max;
+    uint64_t imap_tasks_max, imap_bad_commands;
+
+    struct conf_list mailboxes; /* name, special use, name, special use, ... */
+
+    struct conf_list lmtp_domains; /* empty: any */
+    const char *lmtp_detail_delimiter;
+    uint64_t lmtp_message_max, lmtp_recipients_max, lmtp_timeout;
+
+    uint64_t store_open_accounts;
+    uint64_t store_threads;
+
+    uint64_t log_level; /* enum log_level */
+
+    struct arena arena; /* private */
+};
+
+/* All defaults. */
+struct conf *conf_new(void);
+void conf_free(struct conf *c);
+/* Defaults, then the file. NULL with err on failure. */
+struct conf *conf_load(const char *file, struct err *err) must_check;
+struct conf *conf_load_text(struct span text, const char *file, struct err *err) must_check;
+/* One more statement, as from a command line: "imap.listen=127.0.0.1:1143". */
+int conf_set(struct conf *c, struct span statement, struct err *err) must_check;
+
+/* To another process: all settings, secrets only if asked for. */
+void conf_encode(const struct conf *c, bool secrets, struct buf *out);
+struct conf *conf_decode(struct span encoded, struct err *err) must_check;
+
+/* The commented default configuration file. */
+void conf_print_default(struct buf *out);
+/* Every setting: name, type, default and help, for the manual. */
+void conf_each(void (*each)(void *arg, const char *name, const char *type, const char *def,
+                            const char *help),
+               void *arg);
+
+/* "127.0.0.1:143", "[::1]:143", "*:143" -> host and port; false if malformed. */
+bool conf_split_listen(struct span listen, struct span *ret_host, uint16_t *ret_port);
+
+#endif

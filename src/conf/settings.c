@@ -1,0 +1,158 @@
+/* Every setting of Martlet, in the order of the default configuration file. */
+#include "conf/conf_int.h"
+
+#define AT(member) offsetof(struct conf, member)
+#define KIB        1024ull
+#define MIB        (1024ull * 1024)
+#define GIB        (1024ull * 1024 * 1024)
+#define DAY        86400ull
+
+#define STRING(n, m, d, h)                                                                         \
+    {                                                                                              \
+        n, CONF_STRING, AT(m), d, 0, 0, NULL, false, h                                             \
+    }
+#define SECRET(n, m, d, h)                                                                         \
+    {                                                                                              \
+        n, CONF_STRING, AT(m), d, 0, 0, NULL, true, h                                              \
+    }
+#define BOOLEAN(n, m, d, h)                                                                        \
+    {                                                                                              \
+        n, CONF_BOOL, AT(m), d, 0, 0, NULL, false, h                                               \
+    }
+#define NUMBER(n, m, d, min, max, h)                                                               \
+    {                                                                                              \
+        n, CONF_NUMBER, AT(m), d, min, max, NULL, false, h                                         \
+    }
+#define SIZE(n, m, d, min, max, h)                                                                 \
+    {                                                                                              \
+        n, CONF_SIZE, AT(m), d, min, max, NULL, false, h                                           \
+    }
+#define TIME(n, m, d, min, max, h)                                                                 \
+    {                                                                                              \
+        n, CONF_TIME, AT(m), d, min, max, NULL, false, h                                           \
+    }
+#define MILLIS(n, m, d, min, max, h)                                                               \
+    {                                                                                              \
+        n, CONF_MILLISECONDS, AT(m), d, min, max, NULL, false, h                                   \
+    }
+#define CHOICE(n, m, d, c, h)                                                                      \
+    {                                                                                              \
+        n, CONF_CHOICE, AT(m), d, 0, 0, c, false, h                                                \
+    }
+#define LIST(n, m, d, h)                                                                           \
+    {                                                                                              \
+        n, CONF_LIST, AT(m), d, 0, 0, NULL, false, h                                               \
+    }
+#define LISTEN(n, m, d, h)                                                                         \
+    {                                                                                              \
+        n, CONF_LISTEN, AT(m), d, 0, 0, NULL, false, h                                             \
+    }
+#define PAIRS(n, m, d, c, h)                                                                       \
+    {                                                                                              \
+        n, CONF_PAIRS, AT(m), d, 0, 0, c, false, h                                                 \
+    }
+
+const struct setting conf_settings[] = {
+    STRING("state_dir", state_dir, "/var/lib/martlet",
+           "Directory of everything that Martlet keeps: accounts, site log, sockets."),
+
+    LISTEN("imap.listen", imap_listen, "[\"*:143\"]",
+           "Addresses and ports for IMAP with STARTTLS. \"*\" is all of IPv4 and IPv6."),
+    LISTEN("imaps.listen", imaps_listen, "[\"*:993\"]",
+           "Addresses and ports for IMAP over TLS (RFC 8314)."),
+    LISTEN("lmtp.listen", lmtp_listen, "[\"127.0.0.1:24\"]",
+           "Addresses and ports, or paths of UNIX sockets, where mail is delivered by LMTP."),
+
+    STRING("tls.certificate", tls_certificate, "/etc/martlet/cert.pem",
+           "Certificate chain (PEM). Read again on SIGHUP."),
+    STRING("tls.key", tls_key, "/etc/martlet/key.pem", "Private key of the certificate (PEM)."),
+
+    NUMBER(
+        "mail.processes", mail_processes, "0", 0, 64,
+        "Mail processes; every account belongs to one. 0: one for each CPU, at most 8. Accounts\n"
+        "are bound to processes by name, so this may be changed at any start."),
+    NUMBER("login.processes", login_processes, "0", 0, 64,
+           "Login processes, which also encrypt and decrypt TLS connections. 0: one for each CPU,\n"
+           "at most 8."),
+    NUMBER("login.connections", login_connections, "10000", 10, 1000000,
+           "Connections of one login process, TLS sessions included; then it accepts no more."),
+    NUMBER("login.unfinished", login_unfinished, "1000", 1, 1000000,
+           "Connections of one login process that have not logged in yet. Beyond it the oldest\n"
+           "of them is closed for each new one."),
+    TIME("login.timeout", login_timeout, "60s", 1, DAY,
+         "How long a connection may take to log in."),
+    NUMBER("login.bad_commands", login_bad_commands, "10", 1, 100000,
+           "Commands not understood before login, then BYE."),
+    BOOLEAN("login.plaintext", login_plaintext, "false",
+            "Accept passwords without TLS from other hosts. Loopback connections always may."),
+
+    STRING("auth.users_file", auth_users_file, "/etc/martlet/users",
+           "Lines of name:hash (crypt: yescrypt, bcrypt, SHA-512) or name:{PLAIN}password. Read\n"
+           "again on SIGHUP. Empty: none."),
+    SECRET("auth.any_user_password", auth_any_user_password, "\"\"",
+           "For tests: every name logs in with this password and gets an account. Refused unless\n"
+           "every listener is on a loopback address."),
+    MILLIS("auth.failure_delay", auth_failure_delay, "500ms", 0, 60000,
+           "How long the answer to a wrong password waits; doubled with every further failure of\n"
+           "that name or address."),
+    MILLIS("auth.failure_delay_max", auth_failure_delay_max, "8s", 0, 60000,
+           "The longest such delay."),
+
+    CHOICE("imap.literal", imap_literal, "plus", "plus minus",
+           "Offer LITERAL+ (any size) or LITERAL- (up to 4096 bytes), RFC 7888."),
+    BOOLEAN("imap.side_by_side", imap_side_by_side, "true",
+            "Run pipelined commands side by side where RFC 9051 section 5.5 allows it."),
+    LIST("imap.in_order_clients", imap_in_order_clients, "[]",
+         "Names that clients give with ID for which side_by_side is off."),
+    TIME("imap.idle_timeout", imap_idle_timeout, "30min", 60, 30 * DAY,
+         "A session is closed after so long without a command (RFC 9051 section 5.4: at least\n"
+         "30 minutes)."),
+    SIZE("imap.line_max", imap_line_max, "64kb", KIB, 16 * MIB,
+         "Longest command line, its literals not counted."),
+    SIZE("imap.literal_max", imap_literal_max, "128mb", KIB, 4 * GIB, "Largest message to APPEND."),
+    SIZE("imap.command_memory", imap_command_memory, "16mb", 64 * KIB, GIB,
+         "Memory that one command may use."),
+    NUMBER("imap.arguments_max", imap_arguments_max, "1000", 10, 1000000,
+           "Elements of one list in a command."),
+    NUMBER("imap.nesting_max", imap_nesting_max, "50", 1, 1000, "Parentheses in a SEARCH."),
+    NUMBER("imap.search_nodes_max", imap_search_nodes_max, "1000", 10, 1000000,
+           "Keys of one SEARCH."),
+    NUMBER("imap.tasks_max", imap_tasks_max, "64", 1, 10000,
+           "Commands of one session in progress; more input waits."),
+    NUMBER("imap.bad_commands", imap_bad_commands, "50", 1, 1000000,
+           "Commands not understood in a row, then BYE."),
+
+    PAIRS("mailboxes", mailboxes,
+          "{ Drafts = drafts, Sent = sent, Junk = junk, Trash = trash, Archive = archive }",
+          "none all archive drafts flagged junk sent trash important",
+          "Mailboxes that a new account gets and is subscribed to, with their special uses (RFC\n"
+          "6154): none, archive, drafts, junk, sent, trash, all, flagged, important."),
+
+    LIST("lmtp.domains", lmtp_domains, "[]",
+         "Domains whose mail is delivered to the user with the local part. Empty: any domain."),
+    STRING(
+        "lmtp.detail_delimiter", lmtp_detail_delimiter, "\"+\"",
+        "What separates the user from a detail in an address (user+detail@domain). Empty: none."),
+    SIZE("lmtp.message_max", lmtp_message_max, "128mb", KIB, 4 * GIB, "Largest message."),
+    NUMBER("lmtp.recipients_max", lmtp_recipients_max, "1000", 100, 100000,
+           "Recipients of one message (RFC 5321 section 4.5.3.1.8: at least 100)."),
+    TIME("lmtp.timeout", lmtp_timeout, "5min", 10, DAY, "How long a client may be silent."),
+
+    NUMBER("store.open_accounts", store_open_accounts, "256", 8, 100000,
+           "Accounts of one mail process whose files are kept open while nobody uses them."),
+    NUMBER("store.threads", store_threads, "8", 1, 256,
+           "Threads of one mail process that sync and read ahead."),
+
+    CHOICE("log.level", log_level, "info", "error warning info debug",
+           "What goes to standard error: error, warning, info or debug."),
+};
+
+const size_t conf_setting_count = ARRAY_LEN(conf_settings);
+
+const char *conf_type_name(enum conf_type t)
+{
+    static const char *const names[] = {
+        "text", "true or false",     "number", "size", "time", "time", "choice",
+        "list", "list of addresses", "section"};
+    return names[t];
+}
