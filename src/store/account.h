@@ -1,8 +1,8 @@
 /* store/account.h: accounts, as sessions and deliveries use them.
  *
  * A `struct store` holds the accounts of one process, all on one event-loop thread. An account is
- * opened once however many sessions use it, and costs a small struct while nobody does anything: the
- * LMDB environment and the log's descriptors are closed when it has been idle (LRU over
+ * opened once however many sessions use it, and costs a small struct while nobody does anything:
+ * the LMDB environment and the log's descriptors are closed when it has been idle (LRU over
  * store_options.open_max) and come back at the next read or write.
  *
  * The store does not know the event loop: its host provides worker jobs and deferred calls. */
@@ -11,11 +11,12 @@
 
 #include "base/err.h"
 #include "base/list.h"
-#include "log/log_fs.h"
+
 #include "store/request.h"
 #include "store/snapshot.h"
 
 struct store;
+struct log_fs; /* log/log_fs.h */
 
 struct store_host {
     void *ctx;
@@ -31,16 +32,16 @@ struct default_mailbox {
 };
 
 struct store_options {
-    const char *dir;  /* accounts are directories below DIR/accounts, the site log is DIR/site */
+    const char *dir;   /* accounts are directories below DIR/accounts, the site log is DIR/site */
     struct log_fs *fs; /* NULL: the real file system */
-    size_t open_max;  /* LMDB environments open at once; 0: 256 */
+    size_t open_max;   /* LMDB environments open at once; 0: 256 */
     const struct default_mailbox *defaults; /* made and subscribed in a new account, beside INBOX */
     size_t default_count;
     bool no_checkpoint_on_close; /* tests */
 };
 
-int store_new(const struct store_options *options, const struct store_host *host, struct store **ret,
-              struct err *err) must_check;
+int store_new(const struct store_options *options, const struct store_host *host,
+              struct store **ret, struct err *err) must_check;
 /* Checkpoints and closes everything; blocks (bounded: skips checkpoints after 1 s). */
 void store_free(struct store *store);
 
@@ -51,9 +52,11 @@ int site_find(struct store *store, struct span user, struct account_id *ret) mus
 /* As site_find; makes the account (durably) if the name has none. done(arg, error, id) is called
  * later. */
 void site_find_or_create(struct store *store, struct span user,
-                         void (*done)(void *arg, int error, const struct account_id *id), void *arg);
+                         void (*done)(void *arg, int error, const struct account_id *id),
+                         void *arg);
 /* Calls each(ctx, name, id) for all accounts, by name. */
-int site_each(struct store *store, int (*each)(void *ctx, struct span user, const struct account_id *id),
+int site_each(struct store *store,
+              int (*each)(void *ctx, struct span user, const struct account_id *id),
               void *ctx) must_check;
 
 /* --- accounts --- */
@@ -68,18 +71,19 @@ const struct account_id *account_get_id(const struct account *account);
 
 void account_submit(struct account *account, struct request *r);
 
-/* The recent messages of a mailbox go to the caller, exactly once (RFC 3501 section 2.3.2): *ret_lo is the
- * first recent UID, and everything up to uidnext-1 is claimed; lo >= uidnext if there are none. Logged
- * without waiting, so after a crash a message may be recent twice. */
-int account_claim_recent(struct account *account, uint32_t mailbox, uint32_t uidnext, uint32_t *ret_lo);
+/* The recent messages of a mailbox go to the caller, exactly once (RFC 3501 section 2.3.2): *ret_lo
+ * is the first recent UID, and everything up to uidnext-1 is claimed; lo >= uidnext if there are
+ * none. Logged without waiting, so after a crash a message may be recent twice. */
+int account_claim_recent(struct account *account, uint32_t mailbox, uint32_t uidnext,
+                         uint32_t *ret_lo);
 
-/* Recompute a missing derived record from the stored bytes (in this call, reading the message), put it
- * into ret and have it kept. */
+/* Recompute a missing derived record from the stored bytes (in this call, reading the message), put
+ * it into ret and have it kept. */
 int account_derive(struct account *account, uint64_t message_id, struct buf *ret) must_check;
 
 /* Bytes off..off+n of a message, n clamped to its end; appends to `to`. */
-int account_read(struct account *account, const struct message_location *where, uint64_t off, size_t n,
-                 struct buf *to) must_check;
+int account_read(struct account *account, const struct message_location *where, uint64_t off,
+                 size_t n, struct buf *to) must_check;
 /* A descriptor for sendfile, held until message_fd_release; *ret_off is where the message begins.
  * ERR_INVALID if the engine has no descriptors: use account_read. */
 struct message_fd;
@@ -90,9 +94,10 @@ void message_fd_release(struct message_fd *fd);
 /* --- watching --- */
 
 /* A session that shows a mailbox registers a watch. After every commit that changed the mailbox,
- * `changed` is called (once per commit; on the loop; it may add, remove and submit). view_modseq is the
- * MODSEQ up to which the session has told its client; rows expunged after the lowest view_modseq of all
- * watches stay readable through snap_ghost. mailbox 0 watches the whole account. */
+ * `changed` is called (once per commit; on the loop; it may add, remove and submit). view_modseq is
+ * the MODSEQ up to which the session has told its client; rows expunged after the lowest
+ * view_modseq of all watches stay readable through snap_ghost. mailbox 0 watches the whole account.
+ */
 struct watch {
     struct list link; /* the store's */
     struct account *account;
