@@ -1,0 +1,21 @@
+/* wire/capability.h: which capabilities are offered, and when (RFC 9051 section 7.2.2).
+ *
+ * One table for the greeting, CAPABILITY before and after login, and the code in the answer to
+ * LOGIN and AUTHENTICATE. A new capability is one row in capability.c. Pure; any thread. */
+#ifndef WIRE_CAPABILITY_H
+#define WIRE_CAPABILITY_H
+
+#include "base/buf.h"
+
+struct capability_state {
+    bool authenticated;
+    bool tls;           /* the connection is encrypted: no STARTTLS any more */
+    bool starttls;      /* there is a certificate */
+    bool plaintext;     /* passwords are accepted on this connection */
+    bool literal_minus; /* LITERAL- instead of LITERAL+ (RFC 7888 section 5: never both) */
+};
+
+/* Appends "IMAP4rev1 IMAP4rev2 LITERAL+ ...", without the word CAPABILITY. */
+void capability_write(struct buf *out, const struct capability_state *state);
+
+#endif
