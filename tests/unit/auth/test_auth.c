@@ -1,0 +1,187 @@
+#include "support/cmocka.h"
+
+#include <crypt.h>
+#include <sys/mman.h>
+
+#include "auth/sasl.h"
+#include "auth/throttle.h"
+#include "auth/users.h"
+#include "base/clock.h"
+
+static struct users *load(const char *text, struct err *err)
+{
+    char path[64];
+    int fd = memfd_create("users", 0);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    struct users *u = users_load(path, err);
+    close(fd);
+    return u;
+}
+
+static void test_check(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct users *u = load(
+        "# people\n\nfred:{PLAIN}secret\n  j\xc3\xb6rg:{PLAIN}a:b c \r\nempty:{PLAIN}\n", &err);
+    assert_string_equal(err.text, "");
+    assert_int_equal(users_count(u), 3);
+    assert_true(users_exists(u, SPAN("fred")));
+    assert_true(users_check(u, SPAN("fred"), SPAN("secret")));
+    assert_false(users_check(u, SPAN("fred"), SPAN("secre")));
+    assert_false(users_check(u, SPAN("fred"), SPAN("secrets")));
+    assert_false(users_check(u, SPAN("fred"), SPAN("")));
+    assert_false(users_check(u, SPAN("Fred"), SPAN("secret")));
+    assert_true(users_check(u, SPAN("j\xc3\xb6rg"), SPAN("a:b c")));
+    assert_true(users_check(u, SPAN("empty"), SPAN("")));
+    assert_false(users_check(u, SPAN("nobody"), SPAN("")));
+    users_unref(u);
+    assert_null(load("fred\n", &err));
+    assert_non_null(strstr(err.text, ":1: not of the form"));
+    assert_null(load("a:{PLAIN}x\na:{PLAIN}y\n", &err));
+    assert_non_null(strstr(err.text, ":2: user a is there twice"));
+}
+
+static void test_crypt(void **state)
+{
+    (void)state;
+    static const char *const methods[] = {"$6$", "$2b$", "$y$"};
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        char salt[CRYPT_GENSALT_OUTPUT_SIZE];
+        struct crypt_data *data = xnew(struct crypt_data);
+        assert_non_null(crypt_gensalt_rn(methods[i], i == 1 ? 4 : 0, NULL, 0, salt, sizeof(salt)));
+        autobuf text = BUF_INIT(1000);
+        buf_printf(&text, "fred:%s:1000:rest\nmary:{CRYPT}%s\n", crypt_r("secret", salt, data),
+                   crypt_r("secret", salt, data));
+        struct err err = {0};
+        struct users *u = load(text.p, &err);
+        assert_string_equal(err.text, "");
+        assert_true(users_check(u, SPAN("fred"), SPAN("secret")));
+        assert_true(users_check(u, SPAN("mary"), SPAN("secret")));
+        assert_false(users_check(u, SPAN("fred"), SPAN("secret2")));
+        assert_false(users_check(u, SPAN("nobody"), SPAN("secret")));
+        assert_false(users_check(u, SPAN("fred"), SPAN("secret\0")));
+        users_unref(u);
+        free(data);
+    }
+    struct err err;
+    struct users *u = load("fred:!\nmary:*\nanne:\n", &err); /* locked: no password fits */
+    assert_false(users_check(u, SPAN("fred"), SPAN("!")));
+    assert_false(users_check(u, SPAN("mary"), SPAN("*")));
+    assert_false(users_check(u, SPAN("anne"), SPAN("")));
+    users_unref(u);
+}
+
+static uint64_t time_of(struct users *u, struct span name)
+{
+    uint64_t best = UINT64_MAX;
+    for (int i = 0; i < 3; i++) {
+        uint64_t begin = clock_monotonic_us();
+        assert_false(users_check(u, name, SPAN("wrong")));
+        best = MIN(best, clock_monotonic_us() - begin);
+    }
+    return best;
+}
+
+/* A stranger cannot tell by the time whether a name exists. */
+static void test_same_time(void **state)
+{
+    (void)state;
+    char salt[CRYPT_GENSALT_OUTPUT_SIZE];
+    struct crypt_data *data = xnew(struct crypt_data);
+    assert_non_null(crypt_gensalt_rn("$6$", 20000, NULL, 0, salt, sizeof(salt)));
+    autobuf text = BUF_INIT(1000);
+    buf_printf(&text, "fred:%s\nmary:{PLAIN}x\n", crypt_r("secret", salt, data));
+    free(data);
+    struct err err;
+    struct users *u = load(text.p, &err);
+    uint64_t known = time_of(u, SPAN("fred")), unknown = time_of(u, SPAN("nobody")),
+             plain = time_of(u, SPAN("mary"));
+    assert_true(known > 1000);
+    assert_true(unknown > known / 2 && unknown < known * 2);
+    assert_true(plain > known / 2 && plain < known * 2);
+    users_unref(u);
+}
+
+static enum sasl_result one(const char *mechanism, struct span data, const char *user,
+                            const char *password)
+{
+    struct sasl s;
+    struct span challenge;
+    assert_true(sasl_init(&s, span_str(mechanism)));
+    enum sasl_result r = sasl_step(&s, true, data, &challenge);
+    if (r == SASL_READY) {
+        assert_string_equal(s.user.p, user);
+        assert_string_equal(s.password.n ? s.password.p : "", password);
+    }
+    sasl_done(&s);
+    return r;
+}
+
+static void test_sasl(void **state)
+{
+    (void)state;
+    struct sasl s;
+    struct span challenge;
+    assert_false(sasl_init(&s, SPAN("GSSAPI")));
+    assert_int_equal(one("PLAIN", SPAN("\0fred\0secret"), "fred", "secret"), SASL_READY);
+    assert_int_equal(one("PLAIN", SPAN("fred\0fred\0"), "fred", ""), SASL_READY);
+    assert_int_equal(one("PLAIN", SPAN("mary\0fred\0secret"), "", ""), SASL_MALFORMED);
+    assert_int_equal(one("PLAIN", SPAN("fred\0secret"), "", ""), SASL_MALFORMED);
+    assert_int_equal(one("PLAIN", SPAN("\0fred\0secret\0"), "", ""), SASL_MALFORMED);
+    assert_int_equal(one("PLAIN", SPAN("\0\0secret"), "", ""), SASL_MALFORMED);
+    assert_int_equal(one("PLAIN", SPAN(""), "", ""), SASL_MALFORMED);
+    assert_int_equal(one("PLAIN", SPAN("\0fr\ned\0x"), "", ""), SASL_MALFORMED);
+    assert_int_equal(one("PLAIN", SPAN("\0fr\xff\0x"), "", ""), SASL_MALFORMED);
+
+    assert_true(sasl_init(&s, SPAN("LOGIN")));
+    assert_int_equal(sasl_step(&s, false, SPAN_EMPTY, &challenge), SASL_CHALLENGE);
+    assert_true(span_eq(challenge, SPAN("Username:")));
+    assert_int_equal(sasl_step(&s, true, SPAN("fred"), &challenge), SASL_CHALLENGE);
+    assert_true(span_eq(challenge, SPAN("Password:")));
+    assert_int_equal(sasl_step(&s, true, SPAN("secret"), &challenge), SASL_READY);
+    assert_string_equal(s.user.p, "fred");
+    assert_string_equal(s.password.p, "secret");
+    sasl_done(&s);
+}
+
+static void test_throttle(void **state)
+{
+    (void)state;
+    struct throttle t;
+    throttle_init(&t, 500, 8000);
+    uint64_t now = 1000000;
+    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("1"), now), 500);
+    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("2"), now), 1000);
+    assert_int_equal(throttle_failed(&t, SPAN("b"), SPAN("1"), now), 1000);
+    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("3"), now), 2000);
+    for (int i = 0; i < 10; i++)
+        (void)throttle_failed(&t, SPAN("a"), SPAN("3"), now);
+    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("3"), now), 8000);
+    throttle_succeeded(&t, SPAN("a"), SPAN("3"));
+    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("3"), now), 500);
+    now += THROTTLE_FORGET_MS + 1;
+    assert_int_equal(throttle_failed(&t, SPAN("b"), SPAN("1"), now), 500);
+    for (int i = 0; i < THROTTLE_ENTRIES_MAX + 5; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "n%d", i);
+        (void)throttle_failed(&t, span_str(name), SPAN("1"), now);
+    }
+    assert_true(t.entries.count <= THROTTLE_ENTRIES_MAX);
+    throttle_done(&t);
+    throttle_init(&t, 0, 8000);
+    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("1"), now), 0);
+    throttle_done(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_check),     cmocka_unit_test(test_crypt),
+        cmocka_unit_test(test_same_time), cmocka_unit_test(test_sasl),
+        cmocka_unit_test(test_throttle),
+    };
+    return cmocka_run_group_tests_name("auth", tests, NULL, NULL);
+}
