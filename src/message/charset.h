@@ -33,9 +33,6 @@ struct charset_decoder {
 void charset_decoder_init(struct charset_decoder *d, struct span charset);
 void charset_decoder_done(struct charset_decoder *d);
 
-/* As done and init, but a decoder of the same charset is only rewound. */
-void charset_decoder_switch(struct charset_decoder *d, struct span charset);
-
 void charset_decode(struct charset_decoder *d, struct span chunk, struct buf *out);
 void charset_decode_finish(struct charset_decoder *d, struct buf *out); /* may be used again then */
 

@@ -11,14 +11,12 @@
 
 struct cte_decoder {
     enum part_cte cte;
-    bool crlf;      /* text: every line break of the output becomes CRLF */
-    bool last_cr;   /* the last octet of the output was CR */
-    bool ended;     /* base64 padding was seen, at the end of a quantum */
-    uint8_t held_n; /* base64: digits held; quoted-printable: bytes of an escape held */
+    bool crlf;         /* text: every line break of the output becomes CRLF */
+    bool last_cr;      /* the last octet decoded was CR */
+    uint8_t held_n;    /* base64: digits in bits */
+    uint8_t n_pending; /* quoted-printable: bytes whose meaning shows later */
     uint32_t bits;
-    uint32_t n_space; /* quoted-printable: white space that may turn out to end the line */
-    char held[4];
-    char space[76];
+    char pending[76];
 };
 
 enum part_cte cte_parse(struct span token); /* the value of Content-Transfer-Encoding */

@@ -142,6 +142,18 @@ void header_decode(struct span value, struct buf *out);
  * raw field value. False if there is no such parameter; appends nothing then. */
 bool header_param(struct span value, struct span name, struct buf *out);
 
+/* --- Dates -------------------------------------------------------------------------------- */
+
+struct header_date {
+    int64_t utc;  /* seconds since 1970 */
+    int32_t day;  /* days since 1970-01-01 of the date as written, whatever the zone */
+    int16_t zone; /* minutes east of UTC */
+};
+
+/* A Date field (RFC 5322 section 3.3, obsolete forms of 4.3, and the order of asctime). An unknown
+ * zone counts as UTC. False if no valid date and time can be read. */
+bool header_date(struct span value, struct header_date *ret);
+
 /* --- Addresses ---------------------------------------------------------------------------- */
 
 enum address_kind { ADDRESS_MAILBOX, ADDRESS_GROUP_START, ADDRESS_GROUP_END };
@@ -160,10 +172,12 @@ struct address {
 struct address_iter {
     struct span rest;
     bool in_group;
-    struct buf text; /* the strings of the address returned last */
+    struct buf text[5]; /* the strings of the address returned last */
 };
 
 void address_iter_init(struct address_iter *it, struct span value);
+/* Begin another list, keeping memory; the iterator was initialised before. */
+void address_iter_restart(struct address_iter *it, struct span value);
 /* False at the end. Spans in *ret are valid until the next call. */
 bool address_next(struct address_iter *it, struct address *ret);
 void address_iter_done(struct address_iter *it);

@@ -1,5 +1,5 @@
 /* Known field names and compiled sets of names. */
-#include "message/header.h"
+#include "message/header_int.h"
 
 _Static_assert(HEADER_ID_COUNT <= 128, "struct header_set has 128 bits");
 
@@ -94,10 +94,6 @@ static const uint8_t by_length[32][10] = {
     [31] = {HEADER_X_UNIVERSALLY_UNIQUE_IDENTIFIER},
 };
 
-struct header_set_name {
-    struct span name;
-};
-
 /* Compares n bytes of a name with a known one; a mismatch usually shows in the first byte. */
 static bool name_is(const char *p, const char *known, size_t n)
 {
@@ -122,6 +118,19 @@ struct span header_id_name(enum header_id id)
     return (unsigned)id < HEADER_ID_COUNT ? span_str(names[id]) : SPAN_EMPTY;
 }
 
+struct name_bits header_name_bits(struct span name)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a: stored, so without a seed */
+    for (size_t i = 0; i < name.n; i++)
+        h = (h ^ ascii_lower((unsigned char)name.p[i])) * UINT64_C(0x100000001b3);
+    struct name_bits b = {{0, 0}};
+    for (int i = 0; i < 2; i++) {
+        unsigned bit = (unsigned)(h >> (20 + 24 * i)) & 127;
+        b.w[bit / 64] |= UINT64_C(1) << (bit % 64);
+    }
+    return b;
+}
+
 void header_set_init(struct header_set *set, const struct span *list, size_t n)
 {
     *set = (struct header_set){{0, 0}, 0, NULL};
@@ -134,7 +143,8 @@ void header_set_init(struct header_set *set, const struct span *list, size_t n)
         if (header_set_has(set, list[i]))
             continue;
         set->other = xrealloc_array(set->other, set->n_other + 1, sizeof(*set->other));
-        set->other[set->n_other++].name = span_make(span_dup(list[i]), list[i].n);
+        set->other[set->n_other++] = (struct header_set_name){
+            span_make(span_dup(list[i]), list[i].n), header_name_bits(list[i])};
     }
 }
 

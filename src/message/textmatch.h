@@ -10,9 +10,10 @@
  *           included, and of a multipart in which no part was found; no header field of any kind
  *   TEXT    that, the message header, the header of every part and of every inner message
  *   HEADER  the message header's fields of one name; an empty needle matches if there is one
- * Preambles, epilogues and other content types are not searched. Header values are unfolded and
- * decoded (header_decode); for TEXT the field is searched as "Name: value". HTML is searched as
- * stored.
+ * Preambles, epilogues and other content types are not searched; an opaque part (beyond a parser
+ * limit) is, as plain text. Header values are unfolded and decoded (header_decode); for TEXT a
+ * field is searched as "Name: value". Of a field of more than 64 KiB, HEADER looks at the first 64
+ * KiB. HTML is searched as stored.
  *
  * Objects belong to the caller and one thread at a time. */
 #ifndef MESSAGE_TEXTMATCH_H
@@ -33,11 +34,15 @@ bool needle_is_empty(const struct needle *n);    /* matches everything */
 bool needle_in_header(const struct needle *n, struct span raw_value, struct buf *scratch);
 bool needle_in_text(const struct needle *n, struct span utf8, struct buf *scratch);
 
+/* For From, To, Cc, Bcc and the like: as above, and also against the addresses without comments,
+ * quotes and white space, "Name <local@host>" (SEARCH FROM looks at the envelope's field). */
+bool needle_in_addresses(const struct needle *n, struct span raw_value, struct buf *scratch);
+
 /* --- The bytes of one part ----------------------------------------------------------------- */
 
 struct text_search;
 
-/* needles are borrowed for the life of the object. */
+/* needles are borrowed for the life of the object; at most 64. */
 struct text_search *text_search_new(const struct needle *const *needles, size_t n);
 void text_search_free(struct text_search *s);
 

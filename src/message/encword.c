@@ -1,0 +1,152 @@
+/* RFC 2047 encoded words. */
+#include "message/charset.h"
+#include "message/decode.h"
+#include "message/header.h"
+
+struct word {
+    struct span charset;
+    char encoding; /* 'b' or 'q' */
+    struct span text;
+    size_t length; /* of the whole word */
+};
+
+/* s begins with "=?". *no_end remembers that there is no further "?=", so that many begins without
+ * an end cost one search only. Words of any length and, for Q, with spaces are taken: mail has
+ * them. */
+static bool word_at(struct span s, bool *no_end, struct word *ret)
+{
+    size_t i = 2;
+    while (i < s.n && s.p[i] != '?' && (unsigned char)s.p[i] > ' ' && i < 100)
+        i++;
+    if (i + 2 >= s.n || s.p[i] != '?' || s.p[i + 2] != '?' || i == 2)
+        return false;
+    char enc = (char)ascii_lower((unsigned char)s.p[i + 1]);
+    if ((enc != 'b' && enc != 'q') || *no_end)
+        return false;
+    size_t text = i + 3;
+    size_t end = span_find(span_skip(s, text), SPAN("?="));
+    if (end == SPAN_NPOS) {
+        *no_end = true;
+        return false;
+    }
+    struct span charset = span_make(s.p + 2, i - 2);
+    size_t star = span_find_byte(charset, '*'); /* RFC 2231 section 5: a language */
+    *ret = (struct word){star == SPAN_NPOS ? charset : span_head(charset, star), enc,
+                         span_make(s.p + text, end), text + end + 2};
+    return true;
+}
+
+static int hex_digit(char c)
+{
+    if (ascii_is_digit((unsigned char)c))
+        return c - '0';
+    unsigned char l = ascii_lower((unsigned char)c);
+    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+/* Section 4.2. */
+static void decode_q(struct span s, struct buf *out)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (c == '_') {
+            c = ' ';
+        } else if (c == '=' && i + 2 < s.n && hex_digit(s.p[i + 1]) >= 0 &&
+                   hex_digit(s.p[i + 2]) >= 0) {
+            c = (char)(hex_digit(s.p[i + 1]) << 4 | hex_digit(s.p[i + 2]));
+            i += 2;
+        }
+        buf_put_byte(out, c);
+    }
+}
+
+struct decoding {
+    struct buf *out;
+    struct buf bytes; /* of the run of adjacent words in one charset */
+    struct span run;  /* its charset */
+    bool in_run;
+};
+
+static void end_run(struct decoding *d)
+{
+    if (!d->in_run)
+        return;
+    struct charset_decoder dec;
+    charset_decoder_init(&dec, d->run);
+    charset_decode(&dec, buf_span(&d->bytes), d->out);
+    charset_decode_finish(&dec, d->out);
+    charset_decoder_done(&dec);
+    buf_reset(&d->bytes);
+    d->in_run = false;
+}
+
+static void put_plain(struct decoding *d, struct span s)
+{
+    if (s.n == 0)
+        return;
+    end_run(d);
+    if (ascii_prefix(s) == s.n) {
+        buf_put_span(d->out, s);
+        return;
+    }
+    struct charset_decoder dec = {.kind = CHARSET_GUESS};
+    charset_decode(&dec, s, d->out);
+    charset_decode_finish(&dec, d->out);
+}
+
+static void put_word(struct decoding *d, const struct word *w)
+{
+    if (d->in_run && !span_ieq(d->run, w->charset))
+        end_run(d);
+    d->run = w->charset;
+    d->in_run = true;
+    if (w->encoding == 'q') {
+        decode_q(w->text, &d->bytes);
+        return;
+    }
+    struct cte_decoder dec;
+    if (cte_decoder_init(&dec, CTE_BASE64, false) < 0)
+        return;
+    cte_decode(&dec, w->text, &d->bytes);
+    cte_decode_finish(&dec, &d->bytes);
+}
+
+static void decode_unfolded(struct span s, struct buf *out)
+{
+    struct decoding d = {.out = out, .bytes = BUF_INIT(s.n + 16)};
+    bool no_end = false;
+    size_t plain = 0, at = 0;
+    while (at < s.n) {
+        size_t hit = span_find(span_skip(s, at), SPAN("=?"));
+        if (hit == SPAN_NPOS)
+            break;
+        at += hit;
+        struct word w;
+        if (!word_at(span_skip(s, at), &no_end, &w)) {
+            at += 2;
+            continue;
+        }
+        struct span between = span_make(s.p + plain, at - plain);
+        /* White space between adjacent words is no text (section 6.2). */
+        if (!d.in_run || span_trim(between).n > 0)
+            put_plain(&d, between);
+        put_word(&d, &w);
+        at += w.length;
+        plain = at;
+    }
+    end_run(&d);
+    put_plain(&d, span_skip(s, plain));
+    buf_done(&d.bytes);
+}
+
+void header_decode(struct span value, struct buf *out)
+{
+    value = span_trim(value);
+    if (span_find_byte(value, '\n') == SPAN_NPOS) {
+        decode_unfolded(value, out);
+        return;
+    }
+    autobuf flat = BUF_INIT(value.n);
+    header_unfold(value, &flat);
+    decode_unfolded(buf_span(&flat), out);
+}

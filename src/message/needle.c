@@ -1,0 +1,109 @@
+/* One compiled search key. */
+#include "message/casemap.h"
+#include "message/charset.h"
+#include "message/textmatch_int.h"
+
+struct needle *needle_new(struct span key)
+{
+    struct needle *n = xnew(struct needle);
+    buf_init(&n->mapped, BUF_UNLIMITED);
+    casemap(key, &n->mapped);
+    if (n->mapped.n > 0) {
+        n->ascii = ascii_prefix(buf_span(&n->mapped)) == n->mapped.n;
+        n->exact = scan_key_make(n->mapped.p, n->mapped.n, false);
+        n->fold = scan_key_make(n->mapped.p, n->mapped.n, true);
+    }
+    return n;
+}
+
+void needle_free(struct needle *n)
+{
+    if (!n)
+        return;
+    buf_done(&n->mapped);
+    free(n);
+}
+
+bool needle_is_empty(const struct needle *n)
+{
+    return n->mapped.n == 0;
+}
+
+bool needle_find_mapped(const struct needle *n, struct span mapped)
+{
+    return scan_find(&n->exact, mapped);
+}
+
+bool needle_find_ascii(const struct needle *n, struct span ascii)
+{
+    return n->ascii && scan_find(&n->fold, ascii);
+}
+
+bool needle_in_text(const struct needle *n, struct span utf8, struct buf *scratch)
+{
+    if (needle_is_empty(n))
+        return true;
+    if (ascii_prefix(utf8) == utf8.n)
+        return needle_find_ascii(n, utf8);
+    size_t max = scratch->max;
+    scratch->max = BUF_UNLIMITED;
+    buf_reset(scratch);
+    casemap(utf8, scratch);
+    bool found = needle_find_mapped(n, buf_span(scratch));
+    scratch->max = max;
+    return found;
+}
+
+bool needle_in_header(const struct needle *n, struct span raw, struct buf *scratch)
+{
+    if (needle_is_empty(n))
+        return true;
+    raw = span_trim(raw);
+    bool words = span_find(raw, SPAN("=?")) != SPAN_NPOS;
+    bool folded = span_find_byte(raw, '\n') != SPAN_NPOS;
+    if (!words && !folded && ascii_prefix(raw) == raw.n)
+        return needle_find_ascii(n, raw);
+    autobuf text = BUF_INIT(BUF_UNLIMITED);
+    header_decode(raw, &text);
+    return needle_in_text(n, buf_span(&text), scratch);
+}
+
+/* Whether the addresses can read differently without comments, quotes and white space. */
+static bool is_decorated(struct span raw)
+{
+    for (size_t i = 0; i < raw.n; i++) {
+        char c = raw.p[i];
+        if (c == '(' || c == '\\' || c == '"')
+            return true;
+        if (c == '@' && ((i > 0 && (unsigned char)raw.p[i - 1] <= ' ') ||
+                         (i + 1 < raw.n && (unsigned char)raw.p[i + 1] <= ' ')))
+            return true;
+        if (c == '.' && i + 1 < raw.n && (unsigned char)raw.p[i + 1] <= ' ')
+            return true;
+    }
+    return false;
+}
+
+bool needle_in_addresses(const struct needle *n, struct span raw, struct buf *scratch)
+{
+    if (needle_in_header(n, raw, scratch))
+        return true;
+    if (!is_decorated(raw))
+        return false;
+    autobuf plain = BUF_INIT(BUF_UNLIMITED);
+    struct address_iter it;
+    struct address a;
+    address_iter_init(&it, raw);
+    while (address_next(&it, &a)) {
+        if (plain.n > 0)
+            buf_put_lit(&plain, ", ");
+        buf_put_span(&plain, a.name);
+        buf_put_str(&plain, a.has_name ? " <" : "");
+        buf_put_span(&plain, a.mailbox);
+        buf_put_str(&plain, a.host.n > 0 ? "@" : "");
+        buf_put_span(&plain, a.host);
+        buf_put_str(&plain, a.has_name ? ">" : "");
+    }
+    address_iter_done(&it);
+    return needle_in_header(n, buf_span(&plain), scratch);
+}
