@@ -77,9 +77,9 @@ struct command_desc {
 };
 
 enum command_forms {
-    CMD_PLAIN = 1,         /* may stand alone */
-    CMD_UID = 2,           /* may follow UID */
-    CMD_UID_ONLY_ARGS = 4, /* takes arguments only after UID (EXPUNGE) */
+    CMD_PLAIN = 1, /* may stand alone */
+    CMD_UID = 2,   /* may follow UID */
+
 };
 
 const struct command_desc *command_desc(enum command_id id); /* never NULL for a valid id */

@@ -102,7 +102,8 @@ struct frame {
     unsigned streamed_count; /* of this command */
     uint8_t state;           /* enum frame_state in frame.c */
     uint8_t error;           /* enum frame_error, sticky once fatal */
-    bool expect_line, sync, binary, skip_lf, release;
+    bool expect_line, sync, binary, release;
+    bool sync_seen; /* a "+" was asked for in this command: its text cannot be fed again */
     uint8_t tail_n; /* last bytes of a line being thrown away: may announce a literal */
     char tail[30];
 };

@@ -64,7 +64,7 @@ void write_list_end(struct buf *b, struct write_list *l);
  * a code, or an empty one, is repaired. code is the caller's own and is written as it is. */
 void write_status(struct buf *b, struct span tag, const char *status, const char *code,
                   struct span text, bool utf8);
-/* "+ text\r\n" */
+/* "+ text\r\n"; an empty text gives "+ \r\n" (an empty SASL challenge). */
 void write_continue(struct buf *b, struct span text);
 
 #endif

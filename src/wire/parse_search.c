@@ -1,0 +1,372 @@
+/* wire/parse_search.c: SEARCH (RFC 9051 6.4.4, RFC 3501 6.4.4, RFC 4731, RFC 5182).
+ *
+ * The keys nest ("NOT", "OR", parentheses), but the parser does not recurse: open containers are on
+ * a stack of max_depth entries. */
+#include "wire/date.h"
+#include "wire/parse_int.h"
+
+enum argument { ARG_NONE, ARG_TEXT, ARG_HEADER, ARG_KEYWORD, ARG_DATE, ARG_NUMBER, ARG_UID };
+
+static const struct key_row {
+    char name[16];
+    enum search_key key;
+    enum argument argument;
+    uint8_t flag; /* KEY_FLAG */
+    bool negated;
+} keys[] = {
+    {"ALL", KEY_ALL},
+    {"UID", KEY_UID, ARG_UID},
+    {"SEEN", KEY_FLAG, ARG_NONE, WIRE_FLAG_SEEN},
+    {"UNSEEN", KEY_FLAG, ARG_NONE, WIRE_FLAG_SEEN, true},
+    {"DELETED", KEY_FLAG, ARG_NONE, WIRE_FLAG_DELETED},
+    {"UNDELETED", KEY_FLAG, ARG_NONE, WIRE_FLAG_DELETED, true},
+    {"FLAGGED", KEY_FLAG, ARG_NONE, WIRE_FLAG_FLAGGED},
+    {"UNFLAGGED", KEY_FLAG, ARG_NONE, WIRE_FLAG_FLAGGED, true},
+    {"ANSWERED", KEY_FLAG, ARG_NONE, WIRE_FLAG_ANSWERED},
+    {"UNANSWERED", KEY_FLAG, ARG_NONE, WIRE_FLAG_ANSWERED, true},
+    {"DRAFT", KEY_FLAG, ARG_NONE, WIRE_FLAG_DRAFT},
+    {"UNDRAFT", KEY_FLAG, ARG_NONE, WIRE_FLAG_DRAFT, true},
+    {"RECENT", KEY_FLAG, ARG_NONE, WIRE_FLAG_RECENT},
+    {"OLD", KEY_FLAG, ARG_NONE, WIRE_FLAG_RECENT, true},
+    {"FROM", KEY_FROM, ARG_TEXT},
+    {"TO", KEY_TO, ARG_TEXT},
+    {"CC", KEY_CC, ARG_TEXT},
+    {"BCC", KEY_BCC, ARG_TEXT},
+    {"SUBJECT", KEY_SUBJECT, ARG_TEXT},
+    {"TEXT", KEY_TEXT, ARG_TEXT},
+    {"BODY", KEY_BODY, ARG_TEXT},
+    {"HEADER", KEY_HEADER, ARG_HEADER},
+    {"KEYWORD", KEY_KEYWORD, ARG_KEYWORD},
+    {"UNKEYWORD", KEY_KEYWORD, ARG_KEYWORD, 0, true},
+    {"SINCE", KEY_SINCE, ARG_DATE},
+    {"BEFORE", KEY_BEFORE, ARG_DATE},
+    {"ON", KEY_ON, ARG_DATE},
+    {"SENTSINCE", KEY_SENTSINCE, ARG_DATE},
+    {"SENTBEFORE", KEY_SENTBEFORE, ARG_DATE},
+    {"SENTON", KEY_SENTON, ARG_DATE},
+    {"LARGER", KEY_LARGER, ARG_NUMBER},
+    {"SMALLER", KEY_SMALLER, ARG_NUMBER},
+};
+
+enum container { IN_ROOT, IN_PAREN, IN_OR };
+
+struct open_node {
+    uint32_t node, last; /* last child so far, 0 if none */
+    enum container kind;
+    unsigned children;
+};
+
+struct search_parse {
+    struct parse *p;
+    struct grow nodes;
+    struct open_node *stack;
+    unsigned depth;
+    bool negated; /* an odd number of NOTs stands before the next key */
+};
+
+static struct search_node *node_at(struct search_parse *sp, uint32_t i)
+{
+    return (struct search_node *)sp->nodes.items + i;
+}
+
+/* A new last child of the innermost container. 0 after parse_fail. */
+static uint32_t add_node(struct search_parse *sp, enum search_key key, bool negated)
+{
+    struct open_node *in = &sp->stack[sp->depth - 1];
+    if (!grow_add(sp->p, &sp->nodes))
+        return 0;
+    uint32_t i = sp->nodes.n - 1;
+    struct search_node *node = node_at(sp, i);
+    node->key = key;
+    node->negated = negated != sp->negated;
+    sp->negated = false;
+    if (in->last)
+        node_at(sp, in->last)->next = i;
+    else
+        node_at(sp, in->node)->child = i;
+    in->last = i;
+    in->children++;
+    return i;
+}
+
+static int open_container(struct search_parse *sp, enum container kind)
+{
+    if (sp->depth > sp->p->limits->max_depth)
+        return parse_fail(sp->p, ERR_LIMIT, "SEARCH keys nested too deeply (at most %u levels)",
+                          sp->p->limits->max_depth);
+    uint32_t i = add_node(sp, kind == IN_OR ? KEY_OR : KEY_AND, false);
+    if (i == 0)
+        return ERR_LIMIT;
+    sp->stack[sp->depth++] = (struct open_node){.node = i, .kind = kind};
+    return 0;
+}
+
+/* ---- arguments of keys ---- */
+
+static int parse_keyword(struct parse *p, struct span *ret)
+{
+    struct span s;
+    int rc = parse_astring(p, "a keyword", &s);
+    if (rc)
+        return rc;
+    if (s.n == 0 || !chars_all(s, CH_ATOM))
+        return parse_fail(p, ERR_INVALID, "\"%s\" is not a keyword", parse_excerpt(s).text);
+    *ret = s;
+    return 0;
+}
+
+static int parse_date(struct parse *p, int32_t *ret)
+{
+    struct span s;
+    int rc = parse_astring(p, "a date like 1-Feb-1994", &s);
+    if (rc)
+        return rc;
+    if (date_parse(s, ret))
+        return parse_fail(p, ERR_INVALID, "\"%s\" is not a date like 1-Feb-1994",
+                          parse_excerpt(s).text);
+    return 0;
+}
+
+static int parse_header(struct parse *p, struct search_node *node)
+{
+    int rc = parse_astring(p, "a header field name", &node->field);
+    if (rc)
+        return rc;
+    p->after = "the header field name";
+    rc = parse_sp(p, "a string");
+    return rc ? rc : parse_astring(p, "a string", &node->text);
+}
+
+static int parse_argument(struct parse *p, enum argument argument, struct search_node *node)
+{
+    if (argument == ARG_NONE)
+        return 0;
+    static const char *const what[] = {
+        [ARG_TEXT] = "a string",     [ARG_HEADER] = "a header field name",
+        [ARG_KEYWORD] = "a keyword", [ARG_DATE] = "a date like 1-Feb-1994",
+        [ARG_NUMBER] = "a number",   [ARG_UID] = "a sequence set",
+    };
+    int rc = parse_sp(p, what[argument]);
+    if (rc)
+        return rc;
+    switch (argument) {
+    case ARG_TEXT:
+        return parse_astring(p, what[argument], &node->text);
+    case ARG_HEADER:
+        return parse_header(p, node);
+    case ARG_KEYWORD:
+        return parse_keyword(p, &node->text);
+    case ARG_DATE:
+        return parse_date(p, &node->day);
+    case ARG_NUMBER:
+        return parse_number64(p, what[argument], &node->number);
+    default:
+        return parse_set(p, &node->set);
+    }
+}
+
+/* ---- keys ---- */
+
+/* NEW means RECENT UNSEEN. */
+static int add_new(struct search_parse *sp)
+{
+    int rc = open_container(sp, IN_PAREN);
+    if (rc)
+        return rc;
+    uint32_t recent = add_node(sp, KEY_FLAG, false);
+    uint32_t unseen = recent ? add_node(sp, KEY_FLAG, true) : 0;
+    if (!unseen)
+        return ERR_LIMIT;
+    node_at(sp, recent)->number = WIRE_FLAG_RECENT;
+    node_at(sp, unseen)->number = WIRE_FLAG_SEEN;
+    sp->depth--;
+    return 0;
+}
+
+static int add_set(struct search_parse *sp)
+{
+    struct seqset set;
+    int rc = parse_set(sp->p, &set);
+    if (rc)
+        return rc;
+    uint32_t i = add_node(sp, KEY_SEQ, false);
+    if (!i)
+        return ERR_LIMIT;
+    node_at(sp, i)->set = set;
+    return 0;
+}
+
+/* A key without keys inside. */
+static int parse_leaf(struct search_parse *sp, struct span name)
+{
+    struct parse *p = sp->p;
+    if (span_ieq(name, SPAN("NEW")))
+        return add_new(sp);
+    int row = KEYWORD_FIND(keys, name);
+    if (row < 0)
+        return parse_fail(p, ERR_INVALID, "unknown SEARCH key \"%s\"", parse_excerpt(name).text);
+    uint32_t i = add_node(sp, keys[row].key, keys[row].negated);
+    if (!i)
+        return ERR_LIMIT;
+    p->after = keys[row].name;
+    struct search_node *node = node_at(sp, i);
+    if (keys[row].key == KEY_FLAG)
+        node->number = keys[row].flag;
+    int rc = parse_argument(p, keys[row].argument, node);
+    p->after = "a SEARCH key";
+    return rc;
+}
+
+/* One step at a place where a key must stand. *ret_complete: a key is complete; otherwise a
+ * container was opened or NOT was read, and a key must follow. */
+static int parse_key(struct search_parse *sp, bool *ret_complete)
+{
+    struct parse *p = sp->p;
+    *ret_complete = false;
+    if (parse_take(p, '(')) {
+        p->after = "\"(\"";
+        return open_container(sp, IN_PAREN);
+    }
+    if (!parse_at_end(p) && char_is(*p->p, CH_NUMSET)) {
+        *ret_complete = true;
+        return add_set(sp);
+    }
+    struct span name = parse_run(p, CH_ATOM);
+    if (name.n == 0)
+        return parse_expected(p, "a SEARCH key");
+    if (span_ieq(name, SPAN("NOT"))) {
+        sp->negated = !sp->negated;
+        p->after = "NOT";
+        return parse_sp(p, "a SEARCH key");
+    }
+    if (span_ieq(name, SPAN("OR"))) {
+        int rc = open_container(sp, IN_OR);
+        p->after = "OR";
+        return rc ? rc : parse_sp(p, "a SEARCH key");
+    }
+    *ret_complete = true;
+    return parse_leaf(sp, name);
+}
+
+/* A key is complete: closes the containers that end with it. *ret_more: another key must follow. */
+static int after_key(struct search_parse *sp, bool *ret_more)
+{
+    struct parse *p = sp->p;
+    for (;;) {
+        struct open_node *in = &sp->stack[sp->depth - 1];
+        if (in->kind == IN_ROOT) {
+            *ret_more = !parse_at_trailing(p);
+            return *ret_more ? parse_sp(p, "a SEARCH key") : 0;
+        }
+        if (in->kind == IN_OR && in->children < 2) {
+            p->after = "the first key of OR";
+            *ret_more = true;
+            return parse_sp(p, "a second SEARCH key");
+        }
+        if (in->kind == IN_PAREN && !parse_take(p, ')')) {
+            *ret_more = true;
+            return parse_looking_at(p, ' ') ? parse_sp(p, "a SEARCH key")
+                                            : parse_expected(p, "\")\"");
+        }
+        sp->depth--;
+    }
+}
+
+static int parse_program(struct parse *p, struct cmd_search *search)
+{
+    struct search_parse sp = {
+        .p = p,
+        .nodes = GROW(struct search_node, p->limits->max_search_nodes, "SEARCH keys"),
+    };
+    bool more = true, complete;
+    sp.stack = arena_array(p->a, (size_t)p->limits->max_depth + 2, sizeof(*sp.stack));
+    if (!sp.stack)
+        return parse_spent(p);
+    if (!grow_add(p, &sp.nodes)) /* the root, KEY_AND */
+        return ERR_LIMIT;
+    sp.stack[sp.depth++] = (struct open_node){.node = 0, .kind = IN_ROOT};
+    while (more) {
+        int rc = parse_key(&sp, &complete);
+        if (rc == 0 && complete)
+            rc = after_key(&sp, &more);
+        if (rc)
+            return rc;
+    }
+    search->nodes = sp.nodes.items;
+    search->n_nodes = sp.nodes.n;
+    return 0;
+}
+
+/* ---- what stands before the keys ---- */
+
+static const struct keyword return_options[] = {
+    {"MIN", SEARCH_RETURN_MIN},     {"MAX", SEARCH_RETURN_MAX},   {"ALL", SEARCH_RETURN_ALL},
+    {"COUNT", SEARCH_RETURN_COUNT}, {"SAVE", SEARCH_RETURN_SAVE},
+};
+
+/* Behind "RETURN": SP "(" [option *(SP option)] ")" */
+static int parse_return(struct parse *p, struct cmd_search *search)
+{
+    p->after = "RETURN";
+    int rc = parse_sp(p, "a list of return options");
+    if (rc == 0)
+        rc = parse_byte(p, '(', "a list of return options");
+    if (rc)
+        return rc;
+    search->has_return = true;
+    search->ret = SEARCH_RETURN_ALL;
+    if (parse_take(p, ')'))
+        return 0;
+    search->ret = 0;
+    do {
+        struct span name;
+        rc = parse_atom(p, "a return option", &name);
+        if (rc)
+            return rc;
+        int i = KEYWORD_FIND(return_options, name);
+        if (i < 0)
+            return parse_fail(p, ERR_INVALID, "unknown SEARCH return option \"%s\"",
+                              parse_excerpt(name).text);
+        search->ret |= return_options[i].value;
+        p->after = "a return option";
+    } while (parse_take(p, ' '));
+    return parse_byte(p, ')', "\")\"");
+}
+
+/* Takes the word if it stands at the point, followed by a space. */
+static bool take_word(struct parse *p, struct span word)
+{
+    struct span rest = span_make(p->p, (size_t)(p->end - p->p));
+    if (!span_istarts(rest, word) || rest.n <= word.n || rest.p[word.n] != ' ')
+        return false;
+    p->p += word.n;
+    return true;
+}
+
+int parse_search(struct parse *p, struct command *c)
+{
+    struct cmd_search *search = &c->search;
+    int rc = parse_sp(p, "a SEARCH key");
+    if (rc)
+        return rc;
+    if (take_word(p, SPAN("RETURN"))) {
+        rc = parse_return(p, search);
+        p->after = "the return options";
+        if (rc == 0)
+            rc = parse_sp(p, "a SEARCH key");
+        if (rc)
+            return rc;
+    }
+    if (take_word(p, SPAN("CHARSET"))) {
+        p->after = "CHARSET";
+        rc = parse_sp(p, "a charset");
+        if (rc == 0)
+            rc = parse_astring(p, "a charset", &search->charset);
+        p->after = "the charset";
+        if (rc == 0)
+            rc = parse_sp(p, "a SEARCH key");
+        if (rc)
+            return rc;
+    }
+    return parse_program(p, search);
+}
