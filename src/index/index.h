@@ -35,7 +35,7 @@ enum index_trust {
  * and either this boot of the machine, or a clean close (index_close_clean) after which nothing was
  * written. If it is not to be believed, nothing is opened: *ret is NULL, *ret_trust says why and
  * the caller puts a checkpoint or nothing in its place (index_replace), then opens with `believe`.
- * ERR_BUSY: open already in this process. */
+ * One process must not open a directory twice. */
 int index_open(const char *dir, bool believe, enum index_trust *ret_trust, struct index **ret,
                struct err *err) must_check;
 /* Without any sync: trusted as long as the machine runs. NULL allowed. No transaction may be open.
@@ -64,11 +64,6 @@ void index_fail(struct index *index, int error);
 
 const char *index_dir(const struct index *index);
 
-/* Makes sure that the file system has room for `bytes` of new pages, before the frame that will
- * need them is written: ERR_NO_SPACE otherwise. Cheap when called again: reserves ahead in large
- * steps. */
-int index_reserve(struct index *index, uint64_t bytes) must_check;
-
 /* Another boot id than the machine's (NULL: the machine's again): tests of lost power. */
 void index_set_boot_for_test(const char *boot);
 
@@ -82,6 +77,10 @@ int index_read_begin(struct index *index, struct index_txn **ret) must_check;
 void index_read_end(struct index_txn *txn);
 
 int index_write_begin(struct index *index, struct index_txn **ret) must_check;
+/* Before the frames of this transaction are written to the log: does all that can still fail for
+ * want of space, and secures the blocks that the commit will write. ERR_NO_SPACE: nothing has
+ * happened yet, abort. The transaction may be used further (then prepare it again). */
+int index_write_prepare(struct index_txn *txn) must_check;
 /* Both end the transaction, whatever they return. */
 int index_write_commit(struct index_txn *txn) must_check;
 void index_write_abort(struct index_txn *txn);

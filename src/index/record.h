@@ -10,7 +10,10 @@
 #include "base/ranges.h"
 
 /* Bounds that the compact formats set; whoever makes operations keeps to them. */
-enum { INDEX_KEYWORDS_MAX = 255 };          /* keywords of one message */
+enum {
+    INDEX_KEYWORDS_MAX = 255, /* keywords of one message */
+    INDEX_KEYWORD_IDS = 8192, /* ids are 1..this */
+};
 #define INDEX_NUMBER_MAX ((1ULL << 47) - 1) /* MODSEQs, message ids, sizes, offsets, seconds */
 
 /* When a message entered, as given or received: seconds since 1970 UTC and the zone in which it was
