@@ -52,7 +52,7 @@ struct mailbox_cache {
 };
 
 /* One bucket of messages (messages.c) in the same way. */
-enum { BUCKET_IDS = 64, MESSAGE_SIZE = 30 };
+enum { BUCKET_IDS = 64, MESSAGE_SIZE = 31 };
 struct bucket_cache {
     bool loaded, dirty;
     uint64_t number;

@@ -1,10 +1,10 @@
 /* Stored messages: where their bytes are, how many rows hold them, where their derived record is.
  *
- * 64 consecutive ids share a bucket: a bit map of those that exist and 30 octets for each. A COPY
+ * 64 consecutive ids share a bucket: a bit map of those that exist and 31 octets for each. A COPY
  * or EXPUNGE of thousands of messages then touches hundreds of records instead of thousands.
  * Entries:
  *
- *     segment(4) offset(6) length(6) references(4) derived file(3) offset(4) length(3)
+ *     segment(4) offset(5) length(5) crc(4) references(4) derived file(3) offset / 8(3) length(3)
  *
  * In a write transaction the bucket in use is kept unpacked and written back when another is
  * needed. */
@@ -13,22 +13,23 @@
 enum {
     AT_SEGMENT = 0,
     AT_OFFSET = 4,
-    AT_LENGTH = 10,
-    AT_REFS = 16,
-    AT_FILE = 20,
-    AT_FILE_OFFSET = 23,
-    AT_FILE_LENGTH = 27,
+    AT_LENGTH = 9,
+    AT_CRC = 14,
+    AT_REFS = 18,
+    AT_FILE = 22,
+    AT_FILE_OFFSET = 25,
+    AT_FILE_LENGTH = 28,
 };
 
-static uint64_t load_le48(const unsigned char *p)
+static uint64_t load_le40(const unsigned char *p)
 {
-    return load_le32(p) | (uint64_t)load_le16(p + 4) << 32;
+    return load_le32(p) | (uint64_t)p[4] << 32;
 }
 
-static void store_le48(unsigned char *p, uint64_t v)
+static void store_le40(unsigned char *p, uint64_t v)
 {
     store_le32(p, (uint32_t)v);
-    store_le16(p + 4, (uint16_t)(v >> 32));
+    p[4] = (unsigned char)(v >> 32);
 }
 
 static uint32_t load_le24(const unsigned char *p)
@@ -165,8 +166,9 @@ static int entry_find(struct index_txn *txn, uint64_t id, unsigned char **ret)
 static void entry_decode(const unsigned char *e, struct index_message *ret)
 {
     ret->where.segment = load_le32(e + AT_SEGMENT);
-    ret->where.offset = load_le48(e + AT_OFFSET);
-    ret->where.length = load_le48(e + AT_LENGTH);
+    ret->where.offset = load_le40(e + AT_OFFSET);
+    ret->where.length = load_le40(e + AT_LENGTH);
+    ret->where.crc = load_le32(e + AT_CRC);
     ret->refs = load_le32(e + AT_REFS);
 }
 
@@ -189,9 +191,9 @@ int index_message_put(struct index_txn *txn, uint64_t id, const struct message_l
     unsigned char *e = c->entries[id % BUCKET_IDS];
     int rc;
 
-    if (where->segment > UINT32_MAX || where->offset > INDEX_NUMBER_MAX ||
-        where->length > INDEX_NUMBER_MAX)
-        return index_corrupt(txn);
+    if (where->segment > UINT32_MAX || where->offset > INDEX_LOCATION_MAX ||
+        where->length > INDEX_LOCATION_MAX)
+        return ERR_INVALID;
     rc = bucket_load(txn, id);
     if (rc)
         return rc;
@@ -200,8 +202,9 @@ int index_message_put(struct index_txn *txn, uint64_t id, const struct message_l
     c->present |= bit;
     c->dirty = true;
     store_le32(e + AT_SEGMENT, (uint32_t)where->segment);
-    store_le48(e + AT_OFFSET, where->offset);
-    store_le48(e + AT_LENGTH, where->length);
+    store_le40(e + AT_OFFSET, where->offset);
+    store_le40(e + AT_LENGTH, where->length);
+    store_le32(e + AT_CRC, where->crc);
     return 0;
 }
 
@@ -226,7 +229,7 @@ int index_message_ref(struct index_txn *txn, uint64_t id, int delta)
     int rc = entry_find(txn, id, &e);
 
     if (rc)
-        return rc == ERR_NOT_FOUND ? index_corrupt(txn) : rc;
+        return rc;
     refs = load_le32(e + AT_REFS);
     if ((delta > 0 && refs == UINT32_MAX) || (delta < 0 && refs == 0))
         return index_corrupt(txn);
@@ -270,7 +273,7 @@ int message_derived_get(struct index_txn *txn, uint64_t id, struct derived_place
     if (rc)
         return rc;
     ret->file = load_le24(e + AT_FILE);
-    ret->offset = load_le32(e + AT_FILE_OFFSET);
+    ret->offset = load_le24(e + AT_FILE_OFFSET) * 8;
     ret->length = load_le24(e + AT_FILE_LENGTH);
     return 0;
 }
@@ -283,7 +286,7 @@ int message_derived_set(struct index_txn *txn, uint64_t id, const struct derived
     if (rc)
         return rc;
     store_le24(e + AT_FILE, place->file);
-    store_le32(e + AT_FILE_OFFSET, place->offset);
+    store_le24(e + AT_FILE_OFFSET, place->offset / 8); /* records begin at multiples of 8 */
     store_le24(e + AT_FILE_LENGTH, place->length);
     txn->bucket.dirty = true;
     return 0;

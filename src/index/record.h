@@ -14,7 +14,9 @@ enum {
     INDEX_KEYWORDS_MAX = 255, /* keywords of one message */
     INDEX_KEYWORD_IDS = 8192, /* ids are 1..this */
 };
-#define INDEX_NUMBER_MAX ((1ULL << 47) - 1) /* MODSEQs, message ids, sizes, offsets, seconds */
+#define INDEX_NUMBER_MAX   ((1ULL << 47) - 1) /* MODSEQs, message ids, sizes, seconds */
+#define INDEX_LOCATION_MAX ((1ULL << 40) - 1) /* offset and length; segment numbers have 32 bits   \
+                                               */
 
 /* When a message entered, as given or received: seconds since 1970 UTC and the zone in which it was
  * expressed, so that INTERNALDATE returns what APPEND was given. */
@@ -27,6 +29,7 @@ struct internal_date {
  * them, so look it up anew (snap_message) for every use that spans a slice of work. */
 struct message_location {
     uint64_t segment, offset, length;
+    uint32_t crc; /* CRC32C of the bytes */
 };
 
 /* A mailbox as a snapshot shows it. Spans point into the snapshot. */

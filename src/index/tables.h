@@ -136,7 +136,7 @@ struct index_message {
 int index_message_get(struct index_txn *txn, uint64_t id, struct index_message *ret) must_check;
 /* With no reference yet; replaces location alone if it exists. */
 int index_message_put(struct index_txn *txn, uint64_t id,
-                      const struct message_location *where) must_check;
+                      const struct message_location *where) must_check; /* ERR_INVALID */
 /* One more or one less. At none the message goes: its octets are dead in its segment, its derived
  * record is dropped. */
 int index_message_ref(struct index_txn *txn, uint64_t id, int delta) must_check;

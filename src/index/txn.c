@@ -291,7 +291,7 @@ static struct span span_of(MDB_val v)
 int table_get(struct index_txn *txn, enum table t, const struct key *k, struct span *ret)
 {
     MDB_val key = val_of(key_span(k)), data;
-    MDB_cursor *mc;
+    MDB_cursor *mc = NULL;
     int rc = cursor_ready(txn, t, &mc);
 
     if (rc)
@@ -307,7 +307,7 @@ int table_put_room(struct index_txn *txn, enum table t, const struct key *k, siz
                    unsigned char **ret)
 {
     MDB_val key = val_of(key_span(k)), data = {n, NULL};
-    MDB_cursor *mc;
+    MDB_cursor *mc = NULL;
     int rc = cursor_ready(txn, t, &mc);
 
     if (rc)
@@ -322,7 +322,7 @@ int table_put_room(struct index_txn *txn, enum table t, const struct key *k, siz
 
 int table_put(struct index_txn *txn, enum table t, const struct key *k, struct span value)
 {
-    unsigned char *to;
+    unsigned char *to = NULL;
     int rc = table_put_room(txn, t, k, value.n, &to);
 
     if (rc == 0 && value.n > 0)
@@ -345,7 +345,7 @@ static int table_move(struct index_txn *txn, enum table t, const struct key *k, 
                       struct span *ret_key, struct span *ret)
 {
     MDB_val key = k ? val_of(key_span(k)) : (MDB_val){0, NULL}, data;
-    MDB_cursor *mc;
+    MDB_cursor *mc = NULL;
     int rc = cursor_ready(txn, t, &mc);
 
     if (rc)

@@ -16,23 +16,19 @@
 #include "index/index.h"
 #include "store/ops.h"
 
-/* What apply needs to know of the frame around the operations. */
-struct apply_header {
-    uint64_t seq;             /* must be the applied one + 1, unless the index is empty */
-    uint64_t time;            /* microseconds since 1970, as in the frame */
-    uint64_t segment, offset; /* of the frame */
-    uint32_t crc;             /* of the operations */
-    uint64_t payload_segment, payload_offset, payload_length; /* of the frame's payload */
-};
-
 struct apply_options {
     /* Whether a session shows the mailbox: its expunged rows then stay as ghosts. NULL: none. */
     bool (*watched)(void *ctx, uint32_t mailbox);
     void *ctx;
+    /* Replay after damage: what refers to something that is not there is left out, gaps in the
+     * sequence numbers are allowed. */
+    bool lenient;
 };
 
+/* `frame` as log_stage or log_replay gave it; its sequence number must follow the applied one (base
+ * frames: an empty index). */
 int apply_frame(struct index_txn *txn, const struct apply_options *options,
-                const struct apply_header *header, struct span ops, struct err *err) must_check;
+                const struct log_frame *frame, struct span ops, struct err *err) must_check;
 
 /* Forget the ghosts of a mailbox (0: of all) that were expunged at or before upto_modseq. Their
  * messages lose a reference. *ret_left (may be NULL): ghosts that remain in the mailbox. Index

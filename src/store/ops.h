@@ -11,6 +11,7 @@
 #define STORE_OPS_H
 
 #include "base/err.h"
+#include "log/log.h"
 #include "store/types.h"
 
 /* Kinds below 128 must be understood by a reader; unknown ones from 128 on may be skipped, and
@@ -45,22 +46,25 @@ enum op_kind {
     OP_OPTIONAL = 128,
 };
 
-/* Where the bytes of a message are: in the payload of the same frame, or elsewhere in the log (a
- * segment of their own). */
+/* Types of the log's frames. A base frame holds BASE operations alone. */
+enum frame_type { FRAME_CHANGE = 1, FRAME_BASE = 2 };
+enum { FRAME_VERSION = 1 };
+
+/* Where the bytes of a message are: in the payload of the same frame (payload.offset counts from
+ * its beginning), or elsewhere in the log: a segment of their own, or where a base found them. */
 struct op_body {
     bool external;
-    uint64_t segment; /* external only */
-    uint64_t offset;  /* from the beginning of the frame's payload / of the segment */
-    uint64_t length;  /* octets there */
+    uint64_t segment; /* external only; payload.offset is then that in the segment */
+    struct payload_header payload;
 };
 
 struct op_keyword {
-    uint16_t id; /* state.keyword_id + 1 */
+    uint16_t id; /* above all that were given out */
     struct span name;
 };
 
 struct op_mailbox_create {
-    uint32_t mailbox; /* state.mailbox_id + 1 or more */
+    uint32_t mailbox; /* above all that were given out */
     uint64_t modseq;
     uint32_t uidvalidity;
     uint32_t special_use;

@@ -12,13 +12,13 @@
 
 #include "base/err.h"
 #include "index/index.h"
-
-struct log;
+#include "log/log.h"
 
 struct recover_report {
     bool trusted;            /* the index was usable as it was */
     uint64_t checkpoint_seq; /* began from this checkpoint; 0: none */
     uint64_t frames, ops;    /* replayed */
+    uint64_t damaged;        /* frames of the log that could not be read */
     uint64_t microseconds;
 };
 
