@@ -1,0 +1,176 @@
+/* The SASL exchange between client and auth process, and what follows when it succeeds. */
+#include <fcntl.h>
+
+#include "base/logline.h"
+#include "daemon/login/login.h"
+#include "wire/base64.h"
+
+static const char unavailable[] = "Logging in is not possible at the moment, try again later";
+
+static void end_dialogue(struct session *s)
+{
+    map_remove(&s->login->by_auth, map_u64_key(&s->auth_id));
+    s->auth_id = 0;
+}
+
+void session_auth_cancel(struct session *s)
+{
+    struct message m = {.kind = MESSAGE_AUTH_CANCEL};
+    if (!s->auth_id)
+        return;
+    m.u.auth_end.id = s->auth_id;
+    end_dialogue(s);
+    if (s->login->auth.ch)
+        (void)channel_send(s->login->auth.ch, &m, -1);
+}
+
+static bool tell_auth(struct session *s, const struct message *m)
+{
+    s->state = STATE_CHECK;
+    if (s->login->auth.ch && channel_send(s->login->auth.ch, m, -1) == 0)
+        return true;
+    end_dialogue(s);
+    s->state = STATE_COMMAND;
+    session_status(s, buf_span(&s->tag), "NO", "UNAVAILABLE", unavailable);
+    return false;
+}
+
+void session_authenticate(struct session *s, struct span mechanism, bool has_initial,
+                          struct span initial)
+{
+    struct message m = {.kind = MESSAGE_AUTH_START};
+    s->auth_id = s->login->next_auth++;
+    map_put(&s->login->by_auth, map_u64_key(&s->auth_id), s);
+    m.u.auth_start.id = s->auth_id;
+    m.u.auth_start.session = s->id;
+    m.u.auth_start.mechanism = mechanism;
+    m.u.auth_start.has_initial = has_initial;
+    m.u.auth_start.initial = initial;
+    m.u.auth_start.peer = span_str(s->peer);
+    m.u.auth_start.secure = session_plaintext_allowed(s);
+    tell_auth(s, &m);
+}
+
+void session_sasl_line(struct session *s, struct span line)
+{
+    struct message m = {.kind = MESSAGE_AUTH_CONTINUE};
+    autobuf data = BUF_INIT(SASL_DATA_MAX);
+    bool cancelled = span_eq(line, SPAN("*"));
+    if (cancelled || base64_decode(line, &data) < 0) {
+        session_auth_cancel(s);
+        s->state = STATE_COMMAND;
+        session_bad(s, buf_span(&s->tag),
+                    cancelled ? "AUTHENTICATE cancelled" : "The response is not base64");
+        return;
+    }
+    m.u.auth_data.id = s->auth_id;
+    m.u.auth_data.data = buf_span(&data);
+    tell_auth(s, &m);
+    if (data.p)
+        explicit_bzero(data.p, data.n);
+}
+
+static void on_challenge(struct session *s, struct span challenge)
+{
+    struct buf *out = conn_begin(s->conn);
+    buf_put_lit(out, "+ ");
+    base64_encode(challenge, out);
+    buf_put_lit(out, "\r\n");
+    conn_end(s->conn);
+    s->state = STATE_SASL;
+    frame_expect_line(&s->frame);
+    session_go_on(s);
+}
+
+static void on_failed(struct session *s, enum auth_failure why)
+{
+    static const struct {
+        const char *status, *code, *text;
+    } answers[] = {
+        [AUTH_FAILURE_CREDENTIALS] = {"NO", "AUTHENTICATIONFAILED", "Wrong user name or password"},
+        [AUTH_FAILURE_MECHANISM] = {"NO", "CANNOT", "This mechanism is not offered here"},
+        [AUTH_FAILURE_SYNTAX] = {"NO", "AUTHENTICATIONFAILED",
+                                 "The mechanism does not allow this response"},
+        [AUTH_FAILURE_UNAVAILABLE] = {"NO", "UNAVAILABLE", unavailable},
+    };
+    if ((unsigned)why >= ARRAY_LEN(answers) || !answers[why].status)
+        why = AUTH_FAILURE_UNAVAILABLE;
+    end_dialogue(s);
+    s->state = STATE_COMMAND;
+    session_status(s, buf_span(&s->tag), answers[why].status, answers[why].code, answers[why].text);
+    if (++s->bad >= s->login->daemon->conf->login_bad_commands)
+        session_bye(s, "Too many errors");
+    else
+        session_go_on(s);
+}
+
+/* The mail process answers the command. What is queued here must be with the client before. */
+static int give_to_mail(struct session *s, struct span user)
+{
+    struct login *login = s->login;
+    struct message m = {.kind = MESSAGE_HANDOVER};
+    struct peer *mail = &login->mail[route_user(user, login->daemon->mail_count)];
+    if (!mail->ch)
+        return ERR_CLOSED;
+    m.u.handover.session = s->id;
+    m.u.handover.user = user;
+    m.u.handover.tag = buf_span(&s->tag);
+    m.u.handover.authenticate = s->authenticate;
+    m.u.handover.tls = s->tls;
+    m.u.handover.peer = span_str(s->peer);
+    m.u.handover.client_name = s->client_name ? span_str(s->client_name) : SPAN_EMPTY;
+    m.u.handover.input = buf_span(&s->rest);
+    int fd = fcntl(conn_fd(s->conn), F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? ERR_IO : channel_send(mail->ch, &m, fd);
+}
+
+static void hand_over(struct session *s, struct span user)
+{
+    struct login *login = s->login;
+    end_dialogue(s);
+    conn_flush(s->conn);
+    if (conn_pending(s->conn) || give_to_mail(s, user) < 0) {
+        s->state = STATE_COMMAND;
+        session_status(s, buf_span(&s->tag), "NO", "UNAVAILABLE", unavailable);
+        session_go_on(s);
+        return;
+    }
+    if (login->daemon->conf->log_level >= LOG_INFO) {
+        autobuf name = BUF_INIT(USER_NAME_MAX + 1);
+        buf_put_span(&name, user);
+        log_event(LOG_INFO, "login", "user", name.p, "peer", s->peer, "tls", s->tls ? "yes" : "no",
+                  NULL);
+    }
+    session_free(s); /* closes our copy of the descriptor only */
+}
+
+void session_auth_message(struct session *s, const struct message *m)
+{
+    if (s->state != STATE_CHECK)
+        return;
+    switch (m->kind) {
+    case MESSAGE_AUTH_CHALLENGE:
+        on_challenge(s, m->u.auth_data.data);
+        break;
+    case MESSAGE_AUTH_OK:
+        hand_over(s, m->u.auth_ok.user);
+        break;
+    case MESSAGE_AUTH_FAILED:
+        on_failed(s, (enum auth_failure)m->u.auth_end.failure);
+        break;
+    default:
+        break;
+    }
+}
+
+void session_auth_lost(struct session *s)
+{
+    if (s->state == STATE_CHECK) {
+        on_failed(s, AUTH_FAILURE_UNAVAILABLE);
+        return;
+    }
+    end_dialogue(s); /* the client owes a response: it will hear then */
+    frame_expect_command(&s->frame);
+    s->state = STATE_COMMAND;
+    session_status(s, buf_span(&s->tag), "NO", "UNAVAILABLE", unavailable);
+}

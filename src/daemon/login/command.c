@@ -1,0 +1,178 @@
+/* The commands before login (RFC 9051 sections 6.1 and 6.2, RFC 2971). */
+#include "wire/command.h"
+#include "base/logline.h"
+#include "daemon/login/login.h"
+#include "io/fdpass.h"
+#include "wire/base64.h"
+#include "wire/capability.h"
+#include "wire/write.h"
+
+enum { COMMAND_MEMORY = 256 * 1024, CLIENT_NAME_MAX = 200 };
+
+void session_status(struct session *s, struct span tag, const char *status, const char *code,
+                    const char *text)
+{
+    write_status(conn_begin(s->conn), tag, status, code ? code : "", span_str(text), false);
+    conn_end(s->conn);
+}
+
+void session_bad(struct session *s, struct span tag, const char *reason)
+{
+    session_status(s, tag.n ? tag : SPAN("*"), "BAD", NULL, reason);
+    if (++s->bad >= s->login->daemon->conf->login_bad_commands)
+        session_bye(s, "Too many errors");
+}
+
+void session_capabilities(const struct session *s, struct buf *out)
+{
+    struct capability_state state = {
+        .tls = s->tls,
+        .starttls = s->login->tls != NULL,
+        .plaintext = session_plaintext_allowed(s),
+        .literal_minus = s->login->daemon->conf->imap_literal == CONF_LITERAL_MINUS,
+    };
+    capability_write(out, &state);
+}
+
+static void do_capability(struct session *s, struct span tag)
+{
+    struct buf *out = conn_begin(s->conn);
+    buf_put_lit(out, "* CAPABILITY ");
+    session_capabilities(s, out);
+    buf_put_lit(out, "\r\n");
+    conn_end(s->conn);
+    session_status(s, tag, "OK", NULL, "CAPABILITY completed");
+}
+
+/* The name is kept: some clients need what others do not (imap.in_order_clients). */
+static void do_id(struct session *s, const struct command *c)
+{
+    for (unsigned i = 0; i < c->idp.n; i++) {
+        const struct id_pair *p = &c->idp.pairs[i];
+        if (!span_ieq(p->field, SPAN("name")) || p->nil)
+            continue;
+        free(s->client_name);
+        s->client_name = span_dup(span_head(p->value, CLIENT_NAME_MAX));
+    }
+    conn_put_lit(s->conn, "* ID (\"name\" \"Martlet\")\r\n");
+    session_status(s, c->tag, "OK", NULL, "ID completed");
+}
+
+static void do_logout(struct session *s, struct span tag)
+{
+    session_status(s, SPAN("*"), "BYE", NULL, "Logging out");
+    session_status(s, tag, "OK", NULL, "LOGOUT completed");
+    s->state = STATE_OVER;
+    conn_finish(s->conn);
+}
+
+/* What was pipelined behind STARTTLS is thrown away: it may be an attacker's (RFC 9051 section
+ * 6.2.1). */
+static void do_starttls(struct session *s, struct span tag)
+{
+    if (s->tls || !s->login->tls) {
+        session_bad(s, tag, s->tls ? "TLS is active already" : "TLS is not available");
+        return;
+    }
+    int pair[2];
+    if (fdpass_pair_stream(pair, NULL) < 0) {
+        session_status(s, tag, "NO", "UNAVAILABLE", "Not possible at the moment");
+        return;
+    }
+    session_status(s, tag, "OK", NULL, "Begin TLS negotiation now");
+    conn_flush(s->conn);
+    s->drop_input = true;
+    if (conn_pending(s->conn)) { /* a client that does not read its answers */
+        close(pair[0]);
+        close(pair[1]);
+        session_bye(s, "Not now");
+        return;
+    }
+    int fd = conn_detach(s->conn);
+    frame_done(&s->frame);
+    frame_init(&s->frame, &s->login->limits);
+    free(take_ptr(s->client_name));
+    session_start_tls(s, fd, pair);
+}
+
+static void start_login(struct session *s, const struct command *c)
+{
+    autobuf plain = BUF_INIT(SASL_DATA_MAX);
+    s->authenticate = false;
+    if (!session_plaintext_allowed(s)) {
+        session_status(s, c->tag, "NO", "PRIVACYREQUIRED",
+                       "Use STARTTLS first: passwords are not accepted in plain text");
+        return;
+    }
+    buf_put_byte(&plain, '\0');
+    buf_put_span(&plain, c->login.user);
+    buf_put_byte(&plain, '\0');
+    buf_put_span(&plain, c->login.password);
+    session_authenticate(s, SPAN("PLAIN"), true, buf_span(&plain));
+    explicit_bzero(plain.p, plain.n);
+}
+
+static void start_authenticate(struct session *s, const struct command *c)
+{
+    autobuf initial = BUF_INIT(SASL_DATA_MAX), mechanism = BUF_INIT(32);
+    s->authenticate = true;
+    if (c->authenticate.has_initial && base64_decode(c->authenticate.initial, &initial) < 0) {
+        session_bad(s, c->tag, "The initial response is not base64");
+        return;
+    }
+    for (size_t i = 0; i < c->authenticate.mechanism.n; i++) {
+        unsigned char l = (unsigned char)c->authenticate.mechanism.p[i];
+        buf_put_byte(&mechanism, (char)(l >= 'a' && l <= 'z' ? l - 32 : l));
+    }
+    if (!buf_ok(&mechanism)) {
+        session_status(s, c->tag, "NO", "CANNOT", "Unknown authentication mechanism");
+        return;
+    }
+    session_authenticate(s, buf_span(&mechanism), c->authenticate.has_initial, buf_span(&initial));
+    if (initial.p)
+        explicit_bzero(initial.p, initial.n);
+}
+
+static void run(struct session *s, const struct command *c)
+{
+    switch (c->id) {
+    case CMD_CAPABILITY:
+        do_capability(s, c->tag);
+        break;
+    case CMD_NOOP:
+        session_status(s, c->tag, "OK", NULL, "NOOP completed");
+        break;
+    case CMD_LOGOUT:
+        do_logout(s, c->tag);
+        break;
+    case CMD_ID:
+        do_id(s, c);
+        break;
+    case CMD_STARTTLS:
+        do_starttls(s, c->tag);
+        break;
+    case CMD_LOGIN:
+    case CMD_AUTHENTICATE:
+        buf_reset(&s->tag);
+        buf_put_span(&s->tag, c->tag);
+        if (c->id == CMD_LOGIN)
+            start_login(s, c);
+        else
+            start_authenticate(s, c);
+        break;
+    default:
+        session_bad(s, c->tag, "Log in first");
+        break;
+    }
+}
+
+void session_command(struct session *s, struct span text)
+{
+    autoarena arena = ARENA_INIT(COMMAND_MEMORY);
+    struct command *c;
+    struct parse_error error;
+    if (command_parse(text, NULL, &arena, &c, &error) < 0)
+        session_bad(s, error.tag, error.reason);
+    else
+        run(s, c);
+}

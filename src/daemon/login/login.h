@@ -1,0 +1,101 @@
+/* daemon/login/login.h: the login process: its state, and what its files share.
+ *
+ * A connection has a struct session until it has logged in. Then it goes to the mail process of its
+ * account; what stays here of a TLS connection is the pump. One loop thread. */
+#ifndef DAEMON_LOGIN_LOGIN_H
+#define DAEMON_LOGIN_LOGIN_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "daemon/skeleton.h"
+#include "io/conn.h"
+#include "io/listen.h"
+#include "io/tls.h"
+#include "wire/frame.h"
+
+enum { PEERS_MAX = 64, INPUT_MAX = 8 * 1024 };
+
+struct port {
+    struct list link;
+    struct login *login;
+    struct listener *listener;
+    int fd; /* until the listener is made */
+    bool tls;
+};
+
+struct peer {
+    struct login *login;
+    struct channel *ch; /* NULL: not there at the moment */
+};
+
+struct login {
+    struct daemon *daemon;
+    struct list ports;
+    struct tls_context *tls; /* NULL: no certificate */
+    struct peer auth, mail[PEERS_MAX];
+    struct list sessions; /* oldest first */
+    size_t session_count;
+    size_t pump_count; /* TLS connections, before and after login */
+    uint64_t next_session, next_auth;
+    struct map by_auth; /* dialogues with auth that are under way: id -> session */
+    struct frame_limits limits;
+    bool stopping, paused;
+};
+
+enum session_state {
+    STATE_COMMAND,
+    STATE_SASL,  /* the client owes a response */
+    STATE_CHECK, /* auth has the word; input waits */
+    STATE_OVER,  /* output drains, then the end */
+};
+
+struct session {
+    struct list link;
+    struct login *login;
+    struct conn *conn;
+    struct frame frame;
+    struct loop_timer timeout;
+    enum session_state state;
+    uint64_t id, auth_id; /* auth_id: 0 if no dialogue is under way */
+    struct buf tag;       /* of the LOGIN or AUTHENTICATE under way */
+    struct buf rest;      /* input that arrived while auth had the word */
+    char *peer, *client_name;
+    bool tls, local;
+    bool authenticate; /* the command under way is AUTHENTICATE, not LOGIN */
+    bool drop_input;   /* STARTTLS: what came with it in plain text is not read */
+    unsigned bad;
+};
+
+/* session.c */
+void session_new(struct login *login, int fd, const struct address *peer, bool tls);
+void session_free(struct session *s);
+/* "* BYE text", then the end. */
+void session_bye(struct session *s, const char *text);
+bool session_plaintext_allowed(const struct session *s);
+/* Puts tls_fd behind a new TLS pump and the session on its plain side; pair is a new socket pair.
+ */
+void session_start_tls(struct session *s, int tls_fd, const int pair[2]);
+/* Auth has spoken and the session still lives: the input that was held goes on. */
+void session_go_on(struct session *s);
+
+/* command.c; none of these frees the session */
+void session_command(struct session *s, struct span text);
+void session_sasl_line(struct session *s, struct span line);
+/* The tagged or untagged status line; code may be NULL. */
+void session_status(struct session *s, struct span tag, const char *status, const char *code,
+                    const char *text);
+void session_bad(struct session *s, struct span tag, const char *reason);
+void session_capabilities(const struct session *s, struct buf *out);
+
+/* authenticate.c: the dialogue with auth, and the handover to the mail process. */
+void session_authenticate(struct session *s, struct span mechanism, bool has_initial,
+                          struct span initial);
+/* May free the session: it has moved to its mail process. */
+void session_auth_message(struct session *s, const struct message *m);
+void session_auth_lost(struct session *s);
+void session_auth_cancel(struct session *s);
+
+/* main.c: a connection came to its end, or moved on. */
+void login_check_limits(struct login *login);
+
+#endif

@@ -1,0 +1,192 @@
+/* martlet-login: greets strangers. It speaks TLS and IMAP before authentication, asks martlet-auth
+ * about passwords, and hands authenticated connections to the mail process of their account. No
+ * code that can open mail is linked into it. */
+#include "daemon/login/login.h"
+
+#include <malloc.h>
+
+#include "base/logline.h"
+#include "base/random.h"
+
+static bool full(const struct login *login)
+{
+    return login->session_count + login->pump_count >= login->daemon->conf->login_connections;
+}
+
+void login_check_limits(struct login *login)
+{
+    struct port *p;
+    bool pause = full(login);
+    if (login->stopping && !login->session_count && !login->pump_count) {
+        daemon_exit(login->daemon);
+        return;
+    }
+    if (pause == login->paused)
+        return;
+    login->paused = pause;
+    if (pause)
+        log_text(LOG_WARNING, "connection-limit", "%zu connections: accepting no more",
+                 login->session_count + login->pump_count);
+    list_each(p, &login->ports, link)
+    {
+        if (pause)
+            listener_pause(p->listener);
+        else
+            listener_resume(p->listener);
+    }
+}
+
+static void on_accept(void *arg, int fd, const struct address *peer)
+{
+    struct port *p = arg;
+    struct login *login = p->login;
+    if (login->session_count >= login->daemon->conf->login_unfinished) {
+        struct session *oldest = list_first(&login->sessions, struct session, link);
+        if (oldest)
+            session_bye(oldest, "Too many connections that have not logged in");
+    }
+    session_new(login, fd, peer, p->tls);
+    login_check_limits(login);
+}
+
+/* Channels. */
+
+static void on_auth_message(void *owner, struct channel *ch, const struct message *m, int fd)
+{
+    struct peer *peer = owner;
+    uint64_t id = m->kind == MESSAGE_AUTH_OK          ? m->u.auth_ok.id
+                  : m->kind == MESSAGE_AUTH_CHALLENGE ? m->u.auth_data.id
+                                                      : m->u.auth_end.id;
+    (void)ch;
+    (void)fd;
+    struct session *s = map_get(&peer->login->by_auth, map_u64_key(&id));
+    if (s)
+        session_auth_message(s, m);
+}
+
+static void on_auth_closed(void *owner, struct channel *ch)
+{
+    struct peer *peer = owner;
+    struct session *s, *next;
+    channel_free(ch);
+    peer->ch = NULL;
+    list_each_safe(s, next, &peer->login->sessions, link) if (s->auth_id) session_auth_lost(s);
+}
+
+/* Mail processes never say anything to us. */
+static void on_mail_message(void *owner, struct channel *ch, const struct message *m, int fd)
+{
+    (void)owner;
+    (void)ch;
+    (void)m;
+    (void)fd;
+}
+
+static void on_mail_closed(void *owner, struct channel *ch)
+{
+    struct peer *peer = owner;
+    channel_free(ch);
+    peer->ch = NULL;
+}
+
+static void on_peer(struct daemon *d, enum role role, unsigned index, int fd)
+{
+    static const struct channel_ops auth_ops = {on_auth_message, on_auth_closed};
+    static const struct channel_ops mail_ops = {on_mail_message, on_mail_closed};
+    struct login *login = d->owner;
+    bool auth = role == ROLE_AUTH;
+    if ((!auth && role != ROLE_MAIL) || index >= PEERS_MAX) {
+        close(fd);
+        return;
+    }
+    struct peer *peer = auth ? &login->auth : &login->mail[index];
+    if (peer->ch && auth)
+        on_auth_closed(peer, peer->ch);
+    else
+        channel_free(peer->ch);
+    peer->login = login;
+    peer->ch = channel_new(d->loop, fd, ROLE_LOGIN, role, auth ? &auth_ops : &mail_ops, peer);
+}
+
+/* Life. */
+
+static void on_listener(struct daemon *d, enum listener_kind kind, int fd)
+{
+    struct login *login = d->owner;
+    struct port *p = xnew(struct port);
+    p->login = login;
+    p->fd = fd;
+    p->tls = kind == LISTENER_IMAPS;
+    list_push_back(&login->ports, &p->link);
+}
+
+static void load_certificate(struct login *login)
+{
+    const struct conf *c = login->daemon->conf;
+    struct err err;
+    struct tls_context *t = tls_context_new(c->tls_certificate, c->tls_key, &err);
+    if (!t) {
+        log_event(LOG_WARNING, "no-certificate", "msg", err.text, NULL);
+        return;
+    }
+    tls_context_free(login->tls);
+    login->tls = t;
+}
+
+static int on_start(struct daemon *d, struct err *err)
+{
+    struct login *login = d->owner;
+    struct port *p;
+    login->daemon = d;
+    login->limits =
+        (struct frame_limits){.max_line = INPUT_MAX,
+                              .max_command = 2 * INPUT_MAX,
+                              .max_buffered_literal = 4096,
+                              .max_discard = 64 * 1024,
+                              .max_literals = 8,
+                              .literal_minus = d->conf->imap_literal == CONF_LITERAL_MINUS};
+    load_certificate(login);
+    list_each(p, &login->ports, link)
+    {
+        if (p->tls && !login->tls)
+            return err_set(err, ERR_INVALID,
+                           "imaps.listen needs tls.certificate and tls.key (%s, %s)",
+                           d->conf->tls_certificate, d->conf->tls_key);
+        p->listener = listener_new(d->loop, p->fd, on_accept, p);
+    }
+    daemon_ready(d);
+    return 0;
+}
+
+static void on_reload(struct daemon *d)
+{
+    load_certificate(d->owner);
+}
+
+static void on_shutdown(struct daemon *d)
+{
+    struct login *login = d->owner;
+    struct session *s, *next;
+    struct port *p;
+    login->daemon = d;
+    login->stopping = true;
+    list_each(p, &login->ports, link)
+    {
+        listener_free(p->listener);
+        p->listener = NULL;
+    }
+    list_init(&login->ports);
+    list_each_safe(s, next, &login->sessions, link) session_bye(s, "Server is shutting down");
+    login_check_limits(login);
+}
+
+int main(void)
+{
+    static const struct daemon_ops ops = {on_listener, on_peer, on_start, on_reload, on_shutdown};
+    static struct login login; /* reachable until the very end, for leak checkers */
+    list_init(&login.ports);
+    list_init(&login.sessions);
+    login.next_session = random_u64() << 24; /* distinct among processes and restarts */
+    login.next_auth = 1;
+    return daemon_run(ROLE_LOGIN, &ops, &login);
+}

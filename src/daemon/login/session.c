@@ -1,0 +1,187 @@
+#include "daemon/login/login.h"
+
+#include "base/logline.h"
+#include "io/fdpass.h"
+
+static void on_input(void *owner, struct span bytes);
+static void on_eof(void *owner);
+static void on_closed(void *owner, int code);
+
+static const struct conn_ops conn_ops = {.input = on_input, .eof = on_eof, .closed = on_closed};
+
+bool session_plaintext_allowed(const struct session *s)
+{
+    return s->tls || s->local || s->login->daemon->conf->login_plaintext;
+}
+
+void session_free(struct session *s)
+{
+    struct login *login = s->login;
+    session_auth_cancel(s);
+    list_remove(&s->link);
+    login->session_count--;
+    loop_timer_cancel(&s->timeout);
+    conn_free(s->conn);
+    frame_done(&s->frame);
+    buf_done(&s->tag);
+    buf_done(&s->rest);
+    free(s->peer);
+    free(s->client_name);
+    free(s);
+    login_check_limits(login);
+}
+
+void session_bye(struct session *s, const char *text)
+{
+    if (s->state == STATE_OVER)
+        return;
+    session_auth_cancel(s);
+    session_status(s, SPAN("*"), "BYE", NULL, text);
+    s->state = STATE_OVER;
+    conn_finish(s->conn);
+}
+
+static void on_timeout(struct loop_timer *t)
+{
+    struct session *s = container_of(t, struct session, timeout);
+    if (s->state == STATE_OVER) { /* it does not even take our BYE */
+        session_free(s);
+        return;
+    }
+    session_bye(s, "Login timeout");
+    loop_timer_set(s->login->daemon->loop, t, 5000);
+}
+
+static void on_closed(void *owner, int code)
+{
+    (void)code;
+    session_free(owner);
+}
+
+static void on_eof(void *owner)
+{
+    struct session *s = owner;
+    session_auth_cancel(s);
+    s->state = STATE_OVER;
+    conn_finish(s->conn);
+}
+
+/* Auth has the word: what the client sends meanwhile waits, at most one read of INPUT_MAX. */
+static void hold(struct session *s, struct span in)
+{
+    conn_pause(s->conn);
+    buf_put_span(&s->rest, in);
+}
+
+/* Feeds the framer until the input is used up, or something else has the word. */
+static void process(struct session *s, struct span in)
+{
+    struct frame_event ev;
+    s->drop_input = false;
+    for (;;) {
+        in = span_skip(in, frame_next(&s->frame, in, &ev));
+        switch (ev.kind) {
+        case FRAME_MORE:
+            return;
+        case FRAME_COMMAND:
+            session_command(s, ev.text);
+            break;
+        case FRAME_LINE:
+            session_sasl_line(s, ev.text);
+            break;
+        case FRAME_CONTINUE:
+            conn_put_lit(s->conn, "+ OK\r\n");
+            break;
+        case FRAME_LITERAL_ASK:
+            frame_literal_refuse(&s->frame);
+            session_bad(s, ev.tag, "Log in first");
+            break;
+        case FRAME_ERROR:
+            session_bad(s, ev.tag, ev.reason);
+            break;
+        case FRAME_FATAL:
+            session_bye(s, ev.reason);
+            break;
+        default:
+            break; /* no literal is streamed before login */
+        }
+        if (s->state == STATE_OVER || s->drop_input)
+            return;
+        if (s->state == STATE_CHECK) {
+            hold(s, in);
+            return;
+        }
+    }
+}
+
+static void on_input(void *owner, struct span bytes)
+{
+    process(owner, bytes);
+}
+
+void session_go_on(struct session *s)
+{
+    autobuf held = BUF_INIT(BUF_UNLIMITED);
+    struct buf empty = held;
+    held = s->rest;
+    s->rest = empty;
+    conn_resume(s->conn);
+    process(s, buf_span(&held));
+}
+
+static void on_pump_done(void *arg)
+{
+    struct login *login = arg;
+    login->pump_count--;
+    login_check_limits(login);
+}
+
+void session_start_tls(struct session *s, int tls_fd, const int pair[2])
+{
+    struct login *login = s->login;
+    tls_pump_new(login->daemon->loop, login->tls, tls_fd, pair[0], on_pump_done, login);
+    login->pump_count++;
+    s->tls = true;
+    s->conn = conn_new(login->daemon->loop, pair[1], &conn_ops, s);
+    conn_set_input_max(s->conn, INPUT_MAX);
+}
+
+static void greet(struct session *s)
+{
+    autobuf code = BUF_INIT(1024);
+    buf_put_lit(&code, "CAPABILITY ");
+    session_capabilities(s, &code);
+    session_status(s, SPAN("*"), "OK", code.p, "Martlet ready");
+}
+
+void session_new(struct login *login, int fd, const struct address *peer, bool tls)
+{
+    int pair[2];
+    if (tls && fdpass_pair_stream(pair, NULL) < 0) {
+        close(fd);
+        return;
+    }
+    struct session *s = xnew(struct session);
+    struct address local;
+    autobuf host = BUF_INIT(128);
+    address_format_host(peer, &host);
+    address_of_socket(fd, &local);
+    s->login = login;
+    s->id = login->next_session++;
+    s->peer = buf_take(&host);
+    s->local = address_is_loopback(&local);
+    buf_init(&s->tag, 2 * INPUT_MAX);
+    buf_init(&s->rest, BUF_UNLIMITED);
+    frame_init(&s->frame, &login->limits);
+    loop_timer_init(&s->timeout, on_timeout);
+    list_push_back(&login->sessions, &s->link);
+    login->session_count++;
+    if (tls) {
+        session_start_tls(s, fd, pair);
+    } else {
+        s->conn = conn_new(login->daemon->loop, fd, &conn_ops, s);
+        conn_set_input_max(s->conn, INPUT_MAX);
+    }
+    loop_timer_set(login->daemon->loop, &s->timeout, login->daemon->conf->login_timeout * 1000);
+    greet(s);
+}

@@ -1,0 +1,165 @@
+#include "daemon/skeleton.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/logline.h"
+
+/* Standard descriptors exist, so that no socket of ours becomes one of them. */
+static void open_standard_fds(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
+void daemon_prepare(void)
+{
+    struct rlimit files;
+    open_standard_fds();
+    signal(SIGPIPE, SIG_IGN);
+    umask(077);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    /* Worker threads free what the loop allocated and the other way round: arenas of their own
+     * would only hold memory. */
+    mallopt(M_ARENA_MAX, 2);
+}
+
+static void begin_shutdown(struct daemon *d)
+{
+    if (d->stopping)
+        return;
+    d->stopping = true;
+    loop_timer_set(d->loop, &d->limit, SHUTDOWN_LIMIT_MS);
+    d->ops->shutdown(d);
+}
+
+static void on_limit(struct loop_timer *t)
+{
+    struct daemon *d = container_of(t, struct daemon, limit);
+    log_text(LOG_WARNING, "shutdown-incomplete", "ending all the same");
+    loop_stop(d->loop);
+}
+
+static void on_signal(int signum, void *arg)
+{
+    (void)signum;
+    begin_shutdown(arg);
+}
+
+static void give_up(struct daemon *d, const char *event, const struct err *err)
+{
+    log_event(LOG_ERROR, event, "msg", err->text, NULL);
+    d->failed = true;
+    loop_stop(d->loop);
+}
+
+static void set_name(const struct daemon *d)
+{
+    char name[32];
+    bool many = d->role == ROLE_MAIL || d->role == ROLE_LOGIN;
+    snprintf(name, sizeof(name), many ? "%s.%u" : "%s", role_name(d->role), d->index);
+    log_set_program(name);
+}
+
+static int take_config(struct daemon *d, const struct message *m, struct err *err)
+{
+    struct conf *c = conf_decode(m->u.config.settings, err);
+    if (!c)
+        return err->code;
+    conf_free(d->conf);
+    d->conf = c;
+    d->index = m->u.config.index;
+    d->mail_count = m->u.config.mail_count;
+    log_set_level((enum log_level)c->log_level);
+    set_name(d);
+    return 0;
+}
+
+static void on_message(void *owner, struct channel *ch, const struct message *m, int fd)
+{
+    struct daemon *d = owner;
+    struct err err = {0};
+    (void)ch;
+    if (m->kind == MESSAGE_CONFIG) {
+        if (take_config(d, m, &err) < 0)
+            give_up(d, "bad-settings", &err);
+        return;
+    }
+    if (m->kind == MESSAGE_SHUTDOWN) {
+        begin_shutdown(d);
+        return;
+    }
+    if (!d->conf || d->stopping) { /* settings come first; what comes after the end is too late */
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    if (m->kind == MESSAGE_LISTENER && d->ops->listener)
+        d->ops->listener(d, (enum listener_kind)m->u.listener.kind, fd);
+    else if (m->kind == MESSAGE_PEER)
+        d->ops->peer(d, (enum role)m->u.peer.role, m->u.peer.index, fd);
+    else if (m->kind == MESSAGE_RELOAD && d->ops->reload)
+        d->ops->reload(d);
+    else if (m->kind == MESSAGE_START && d->ops->start(d, &err) < 0)
+        give_up(d, "start-failed", &err);
+    else if (fd >= 0 && m->kind == MESSAGE_LISTENER)
+        close(fd);
+}
+
+static void on_closed(void *owner, struct channel *ch)
+{
+    struct daemon *d = owner;
+    channel_free(ch);
+    d->supervisor = NULL;
+    begin_shutdown(d); /* the supervisor is gone */
+}
+
+void daemon_ready(struct daemon *d)
+{
+    struct message m = {.kind = MESSAGE_READY};
+    if (d->supervisor)
+        (void)channel_send(d->supervisor, &m, -1);
+}
+
+void daemon_exit(struct daemon *d)
+{
+    loop_stop(d->loop);
+}
+
+int daemon_run(enum role role, const struct daemon_ops *ops, void *owner)
+{
+    static const struct channel_ops channel_ops = {on_message, on_closed};
+    static struct daemon d; /* reachable until the very end, for leak checkers */
+    struct stat st;
+    d.role = role;
+    d.ops = ops;
+    d.owner = owner;
+    log_set_program(role_name(role));
+    if (fstat(SUPERVISOR_FD, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+        fprintf(stderr, "martlet-%s is started by martlet, not by hand.\n", role_name(role));
+        return 1;
+    }
+    fcntl(SUPERVISOR_FD, F_SETFD, FD_CLOEXEC);
+    daemon_prepare();
+    signal(SIGINT, SIG_IGN); /* from a terminal; the supervisor gets it as well and tells us */
+    signal(SIGHUP, SIG_IGN);
+    d.loop = loop_new();
+    loop_timer_init(&d.limit, on_limit);
+    d.supervisor = channel_new(d.loop, SUPERVISOR_FD, role, ROLE_SUPERVISOR, &channel_ops, &d);
+    struct loop_signal *term = loop_signal_new(d.loop, SIGTERM, on_signal, &d);
+    loop_run(d.loop);
+    loop_signal_free(term);
+    /* Sessions may be left over when time was up, and the loop cannot be freed under them: the
+     * process ends here. Nothing unsaved is in memory: what is acknowledged is durable. */
+    return d.failed ? 1 : 0;
+}

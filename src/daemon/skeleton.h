@@ -1,0 +1,52 @@
+/* daemon/skeleton.h: what every process below the supervisor does alike.
+ *
+ * The supervisor starts a child with a channel as descriptor SUPERVISOR_FD. The child gets its
+ * settings, then listening sockets and channels to its peers, then START; when it can serve it
+ * calls daemon_ready. On SHUTDOWN, SIGTERM, or the end of the channel (a supervisor that died),
+ * `shutdown` is called once and the process ends when it calls daemon_exit, or after
+ * SHUTDOWN_LIMIT_MS at the latest. Failure: whatever goes wrong at start is logged and ends the
+ * process with code 1. */
+#ifndef DAEMON_SKELETON_H
+#define DAEMON_SKELETON_H
+
+#include "conf/conf.h"
+#include "ipc/channel.h"
+
+enum { SUPERVISOR_FD = 3, SHUTDOWN_LIMIT_MS = 1500 };
+
+struct daemon;
+
+struct daemon_ops {
+    /* The callee owns fd. */
+    void (*listener)(struct daemon *d, enum listener_kind kind, int fd); /* may be NULL */
+    /* A channel to another process, at start or when that one was started anew. */
+    void (*peer)(struct daemon *d, enum role role, unsigned index, int fd);
+    /* Settings, listeners and peers are there. Less than 0 ends the process. */
+    int (*start)(struct daemon *d, struct err *err);
+    /* New settings are in d->conf. */
+    void (*reload)(struct daemon *d); /* may be NULL */
+    void (*shutdown)(struct daemon *d);
+};
+
+struct daemon {
+    struct loop *loop;
+    struct conf *conf; /* there from the first callback on */
+    enum role role;
+    unsigned index, mail_count;
+    void *owner;
+
+    /* private */
+    const struct daemon_ops *ops;
+    struct channel *supervisor;
+    struct loop_timer limit;
+    bool stopping, failed;
+};
+
+/* The whole life of the process; returns its exit code. */
+int daemon_run(enum role role, const struct daemon_ops *ops, void *owner);
+void daemon_ready(struct daemon *d);
+void daemon_exit(struct daemon *d);
+/* What a process does before anything else; the supervisor too. */
+void daemon_prepare(void);
+
+#endif

@@ -1,0 +1,364 @@
+/* martlet: the supervisor. Reads the configuration, opens the sockets, starts the other processes
+ * and keeps them running. It never touches a byte that a client sent. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/clock.h"
+#include "base/logline.h"
+#include "daemon/skeleton.h"
+#include "daemon/supervisor/children.h"
+#include "io/listen.h"
+
+enum { LISTENERS_MAX = 256, BACKLOG = 1024, LOCK_WAIT_MS = 5000 };
+
+struct supervisor {
+    struct loop *loop;
+    const char *file;        /* of the configuration; NULL: defaults only */
+    const char *options[64]; /* -o */
+    size_t option_count;
+    struct conf *conf;
+    struct children *children;
+    struct listening listening[LISTENERS_MAX];
+    size_t listening_count;
+    int lock_fd, code;
+};
+
+static const char usage[] =
+    "Usage: martlet [options]\n"
+    "  -c FILE             configuration (default: " MARTLET_SYSCONFDIR "/martlet/martlet.conf)\n"
+    "  -o SETTING=VALUE    set one setting, after the file; may be repeated\n"
+    "  --check             check the configuration and end\n"
+    "  --print-default     print the default configuration file\n"
+    "  --version\n";
+
+/* Configuration. */
+
+static struct conf *load_conf(const struct supervisor *s, struct err *err)
+{
+    struct conf *c = s->file ? conf_load(s->file, err) : conf_new();
+    for (size_t i = 0; c && i < s->option_count; i++) {
+        if (conf_set(c, span_str(s->options[i]), err) < 0) {
+            conf_free(c);
+            return NULL;
+        }
+    }
+    return c;
+}
+
+static bool listen_is_loopback(const char *text)
+{
+    struct span host;
+    uint16_t port;
+    struct address a;
+    if (text[0] == '/')
+        return true;
+    return conf_split_listen(span_str(text), &host, &port) &&
+           address_parse(host, port, &a, NULL) == 0 && address_is_loopback(&a);
+}
+
+/* A password that opens everything must not be reachable from another host. */
+static int check_any_user(const struct conf *c, struct err *err)
+{
+    const struct conf_list *lists[] = {&c->imap_listen, &c->imaps_listen, &c->lmtp_listen};
+    if (!*c->auth_any_user_password)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        for (size_t k = 0; k < lists[i]->count; k++)
+            if (!listen_is_loopback(lists[i]->items[k]))
+                return err_set(err, ERR_DENIED,
+                               "auth.any_user_password is for tests: it is refused because %s is "
+                               "not a loopback address",
+                               lists[i]->items[k]);
+    return 0;
+}
+
+/* The state directory. */
+
+static int make_dir(const char *path, struct err *err)
+{
+    autobuf part = BUF_INIT(4096);
+    struct span rest = span_str(path), name;
+    while (span_split(&rest, '/', &name)) {
+        buf_put_span(&part, name);
+        if (name.n && mkdir(part.p, 0700) < 0 && errno != EEXIST)
+            return err_set_errno(err, "%s", part.p);
+        buf_put_byte(&part, '/');
+    }
+    return buf_ok(&part) ? 0 : err_set(err, ERR_LIMIT, "%s: too long", path);
+}
+
+static void path_in_state(const struct supervisor *s, const char *name, struct buf *out)
+{
+    buf_printf(out, "%s/%s", s->conf->state_dir, name);
+}
+
+/* One Martlet for a directory. The mail processes hold the lock as well: where a supervisor was
+ * killed, they need a moment to notice and end. */
+static int lock_state(struct supervisor *s, struct err *err)
+{
+    autobuf path = BUF_INIT(4096);
+    uint64_t deadline = clock_monotonic_us() + (uint64_t)LOCK_WAIT_MS * 1000;
+    path_in_state(s, "lock", &path);
+    autoclose int fd = open(path.p, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) /* out of the way of SUPERVISOR_FD in a child */
+        s->lock_fd = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+    if (s->lock_fd < 0)
+        return err_set_errno(err, "%s", path.p);
+    while (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        if (clock_monotonic_us() > deadline)
+            return err_set(err, ERR_BUSY, "%s is in use by another martlet", s->conf->state_dir);
+        usleep(20000);
+    }
+    return 0;
+}
+
+/* Listening sockets. */
+
+static int add_listener(struct supervisor *s, enum listener_kind kind, int fd, int only_index,
+                        struct err *err)
+{
+    if (fd < 0)
+        return fd;
+    if (s->listening_count == LISTENERS_MAX) {
+        close(fd);
+        return err_set(err, ERR_LIMIT, "more than %d listening sockets", LISTENERS_MAX);
+    }
+    s->listening[s->listening_count++] = (struct listening){kind, fd, only_index};
+    return 0;
+}
+
+static int open_listeners(struct supervisor *s, enum listener_kind kind,
+                          const struct conf_list *list, struct err *err)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const char *text = list->items[i];
+        struct span host;
+        uint16_t port;
+        struct address a;
+        int fd;
+        if (text[0] == '/') {
+            fd = listen_unix(text, SOCK_STREAM, BACKLOG, err);
+        } else {
+            if (!conf_split_listen(span_str(text), &host, &port) ||
+                address_parse(host, port, &a, err) < 0)
+                return err_set(err, ERR_INVALID, "%s is not an IP address with a port", text);
+            fd = listen_tcp(&a, BACKLOG, err);
+        }
+        int r = add_listener(s, kind, fd, -1, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* One socket a mail process for martletctl: DIR/run/control.N. */
+static int open_control(struct supervisor *s, struct err *err)
+{
+    unsigned n = children_process_count(s->conf->mail_processes);
+    autobuf dir = BUF_INIT(4096);
+    path_in_state(s, "run", &dir);
+    int r = make_dir(dir.p, err);
+    for (unsigned i = 0; i < n && r == 0; i++) {
+        autobuf path = BUF_INIT(4096);
+        buf_printf(&path, "%s/control.%u", dir.p, i);
+        if (path.n >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+            log_text(LOG_WARNING, "no-control", "%s: too long a name for a socket", path.p);
+            return 0;
+        }
+        int fd = listen_unix(path.p, SOCK_SEQPACKET, 64, err);
+        r = add_listener(s, LISTENER_CONTROL, fd, (int)i, err);
+    }
+    return r;
+}
+
+static int open_all(struct supervisor *s, struct err *err)
+{
+    int r = open_listeners(s, LISTENER_IMAP, &s->conf->imap_listen, err);
+    if (r == 0)
+        r = open_listeners(s, LISTENER_IMAPS, &s->conf->imaps_listen, err);
+    if (r == 0)
+        r = open_listeners(s, LISTENER_LMTP, &s->conf->lmtp_listen, err);
+    return r == 0 ? open_control(s, err) : r;
+}
+
+/* systemd's sd_notify(3), for Type=notify. */
+static void notify(const char *text)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(un.sun_path))
+        return;
+    memcpy(un.sun_path, path, strlen(path));
+    if (path[0] == '@')
+        un.sun_path[0] = '\0';
+    autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        (void)!sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&un,
+                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
+}
+
+/* Life. */
+
+static void on_all_ready(void *arg)
+{
+    (void)arg;
+    puts("ready");
+    fflush(stdout);
+    notify("READY=1");
+}
+
+static void on_start_failed(void *arg)
+{
+    struct supervisor *s = arg;
+    s->code = 1;
+    children_stop(s->children);
+}
+
+static void on_all_ended(void *arg)
+{
+    struct supervisor *s = arg;
+    loop_stop(s->loop);
+}
+
+static void reload(struct supervisor *s)
+{
+    struct err err;
+    struct conf *c = load_conf(s, &err);
+    if (!c || check_any_user(c, &err) < 0) {
+        log_event(LOG_ERROR, "reload-failed", "msg", err.text, NULL);
+        conf_free(c);
+        return;
+    }
+    log_set_level((enum log_level)c->log_level);
+    children_reload(s->children, c);
+    conf_free(s->conf);
+    s->conf = c;
+    log_text(LOG_INFO, "reloaded", "%s", s->file ? s->file : "");
+}
+
+static void on_signal(int signum, void *arg)
+{
+    struct supervisor *s = arg;
+    if (signum == SIGCHLD) {
+        children_reap(s->children);
+    } else if (signum == SIGHUP) {
+        reload(s);
+    } else {
+        notify("STOPPING=1");
+        children_stop(s->children);
+    }
+}
+
+static int find_programs(struct buf *out, struct err *err)
+{
+    char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (n < 0)
+        return err_set_errno(err, "/proc/self/exe");
+    exe[n] = '\0';
+    *strrchr(exe, '/') = '\0';
+    buf_printf(out, "%s/martlet-mail", exe);
+    bool beside = access(out->p, X_OK) == 0; /* not installed: the build directory */
+    buf_reset(out);
+    buf_put_str(out, beside ? exe : MARTLET_LIBEXECDIR);
+    return 0;
+}
+
+static int prepare(struct supervisor *s, struct buf *programs, struct err *err)
+{
+    int r = check_any_user(s->conf, err);
+    if (r == 0)
+        r = find_programs(programs, err);
+    if (r == 0)
+        r = make_dir(s->conf->state_dir, err);
+    if (r == 0)
+        r = lock_state(s, err);
+    return r == 0 ? open_all(s, err) : r;
+}
+
+static int run(struct supervisor *s)
+{
+    static const struct children_ops ops = {on_all_ready, on_start_failed, on_all_ended};
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+    struct loop_signal *handlers[ARRAY_LEN(signals)];
+    struct err err = {0};
+    autobuf programs = BUF_INIT(8192);
+    log_set_level((enum log_level)s->conf->log_level);
+    daemon_prepare();
+    if (prepare(s, &programs, &err) < 0) {
+        log_event(LOG_ERROR, "start-failed", "msg", err.text, NULL);
+        return 1;
+    }
+    s->loop = loop_new();
+    s->children = children_new(s->loop, s->conf, programs.p, s->lock_fd, s->listening,
+                               s->listening_count, &ops, s);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        handlers[i] = loop_signal_new(s->loop, signals[i], on_signal, s);
+    if (children_start(s->children, &err) < 0) {
+        log_event(LOG_ERROR, "start-failed", "msg", err.text, NULL);
+        on_start_failed(s);
+    }
+    loop_run(s->loop);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        loop_signal_free(handlers[i]);
+    children_free(s->children);
+    loop_free(s->loop);
+    return s->code;
+}
+
+enum { OPT_CHECK = 256, OPT_PRINT_DEFAULT, OPT_VERSION, OPT_HELP };
+
+static int print_default(void)
+{
+    autobuf text = BUF_INIT(1 << 20);
+    conf_print_default(&text);
+    fwrite(text.p, 1, text.n, stdout);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"check", no_argument, NULL, OPT_CHECK},
+                                            {"print-default", no_argument, NULL, OPT_PRINT_DEFAULT},
+                                            {"version", no_argument, NULL, OPT_VERSION},
+                                            {"help", no_argument, NULL, OPT_HELP},
+                                            {NULL, 0, NULL, 0}};
+    struct supervisor s = {.file = MARTLET_SYSCONFDIR "/martlet/martlet.conf", .lock_fd = -1};
+    struct err err;
+    bool check = false;
+    int o;
+    log_set_program("martlet");
+    while ((o = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1) {
+        if (o == 'c') {
+            s.file = optarg;
+        } else if (o == 'o' && s.option_count < ARRAY_LEN(s.options)) {
+            s.options[s.option_count++] = optarg;
+        } else if (o == OPT_CHECK) {
+            check = true;
+        } else if (o == OPT_PRINT_DEFAULT) {
+            return print_default();
+        } else if (o == OPT_VERSION) {
+            puts("martlet " MARTLET_VERSION);
+            return 0;
+        } else {
+            fputs(usage, o == 'h' || o == OPT_HELP ? stdout : stderr);
+            return o == 'h' || o == OPT_HELP ? 0 : 2;
+        }
+    }
+    s.conf = load_conf(&s, &err);
+    if (!s.conf || check_any_user(s.conf, &err) < 0) {
+        fprintf(stderr, "martlet: %s\n", err.text);
+        conf_free(s.conf);
+        return 2;
+    }
+    int code = check ? 0 : run(&s);
+    conf_free(s.conf);
+    if (s.lock_fd >= 0)
+        close(s.lock_fd);
+    return code;
+}
