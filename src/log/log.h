@@ -43,6 +43,7 @@ struct log_frame {
     uint64_t segment, offset; /* of the frame */
     uint64_t payload_offset;  /* in the same segment */
     uint64_t payload_length, ops_length;
+    bool base;        /* part of a base: a dump of the state as of seq (see log_base_begin) */
     uint64_t durable; /* the highest sequence number known durable when it was written */
 };
 
