@@ -1,0 +1,190 @@
+/* imap/schedule.c: commands in progress, side by side where that is unambiguous.
+ *
+ * RFC 9051 section 5.5: a server may begin a command before an earlier one has finished, unless one
+ * could affect the other's results. Each command says in `struct effects` what it reads and changes;
+ * a command starts when no earlier unfinished one conflicts with it. Untagged EXPUNGE waits for every
+ * command that forbids it and for waiting commands that name messages by number. */
+#include "imap/session_int.h"
+
+#include "imap/commands.h"
+
+static bool conflict(const struct effects *a, const struct effects *b)
+{
+    if (a->barrier || b->barrier)
+        return true;
+    if ((a->writes & (b->reads | b->writes)) || (a->reads & b->writes))
+        return true;
+    if (a->answers & b->answers)
+        return true;
+    /* An EXPUNGE that the earlier command may send would shift the later one's numbers. */
+    return !a->no_expunge && b->uses_seq;
+}
+
+static bool may_start(struct session *s, struct task *t)
+{
+    struct task *earlier;
+    list_each(earlier, &s->tasks, link)
+    {
+        if (earlier == t)
+            return true;
+        if (s->in_order || conflict(&earlier->effects, &t->effects))
+            return false;
+    }
+    return true;
+}
+
+/* Whether EXPUNGE may be sent as t ends. */
+static bool may_expunge(struct session *s, struct task *t)
+{
+    if (t->effects.no_expunge)
+        return false;
+    struct task *other;
+    list_each(other, &s->tasks, link)
+    {
+        if (other == t)
+            continue;
+        if (other->state != TASK_QUEUED && other->effects.no_expunge)
+            return false;
+        /* A careless client has sent numbers already; EXPUNGE and MOVE cannot wait for them. */
+        if (other->state == TASK_QUEUED && other->effects.uses_seq &&
+            !(t->effects.writes & RES_MESSAGES))
+            return false;
+    }
+    return true;
+}
+
+static void task_free(struct task *t)
+{
+    if (t->cleanup)
+        t->cleanup(t);
+    request_result_done(&t->request.result);
+    ranges_done(&t->request.uids);
+    arena_done(&t->arena);
+    free(t->tagged);
+    free(t);
+}
+
+struct task *task_new(struct session *s)
+{
+    struct task *t = xnew(struct task);
+    list_init(&t->link);
+    t->session = s;
+    arena_init(&t->arena, s->host->settings.command_memory);
+    return t;
+}
+
+void task_queue(struct task *t)
+{
+    struct session *s = t->session;
+    t->state = TASK_QUEUED;
+    list_push_back(&s->tasks, &t->link);
+    s->task_count++;
+}
+
+/* A task whose request is out lives on without its session until the writer has answered. */
+void task_discard(struct task *t)
+{
+    list_remove(&t->link);
+    if (t->session)
+        t->session->task_count--;
+    if (t->request_out) {
+        t->orphaned = true;
+        t->session = NULL;
+    } else {
+        task_free(t);
+    }
+}
+
+static void request_done(struct request *r)
+{
+    struct task *t = r->arg;
+    t->request_out = false;
+    if (t->orphaned)
+        task_free(t);
+    else
+        task_wake(t);
+}
+
+void task_submit(struct task *t)
+{
+    invariant(!t->request_out);
+    t->request.done = request_done;
+    t->request.arg = t;
+    t->request_out = true;
+    account_submit(t->session->account, &t->request);
+}
+
+void task_wake(struct task *t)
+{
+    if (t->state == TASK_WAITING)
+        t->state = TASK_RUNNABLE;
+    session_schedule(t->session);
+}
+
+/* The last words of a command. False: there is no room for them yet. */
+static bool finish(struct task *t)
+{
+    struct session *s = t->session;
+    if (s->closing)
+        return true;
+    if (!announce(s, may_expunge(s, t)))
+        return false;
+    if (s->closing || t->silent_end)
+        return true;
+    struct buf *b = respond_begin(s);
+    buf_put_str(b, t->tagged);
+    buf_put_lit(b, "\r\n");
+    respond_end(s);
+    return true;
+}
+
+/* One step of one task. True: it has ended and was freed. */
+static bool run_task(struct task *t)
+{
+    struct session *s = t->session;
+    if (!t->ending) {
+        switch (t->step(t)) {
+        case STEP_AGAIN:
+            return false;
+        case STEP_WAIT:
+            if (t->state == TASK_RUNNABLE)
+                t->state = TASK_WAITING;
+            return false;
+        case STEP_DONE:
+            t->ending = true;
+        }
+    }
+    if (!finish(t))
+        return false;
+    if (s->reading == t)
+        s->reading = NULL;
+    task_discard(t);
+    return true;
+}
+
+void schedule_run(struct session *s)
+{
+    bool again = false, ended = false;
+    struct task *t, *next;
+    list_each_safe(t, next, &s->tasks, link)
+    {
+        if (s->closing)
+            return;
+        if (session_full(s))
+            break; /* `drained` comes back here */
+        if (t->state == TASK_QUEUED && may_start(s, t))
+            t->state = TASK_RUNNABLE;
+        if (t->state != TASK_RUNNABLE)
+            continue;
+        if (run_task(t))
+            ended = true;
+        else if (t->state == TASK_RUNNABLE)
+            again = true;
+    }
+    if (s->closing)
+        return;
+    if (ended)
+        session_task_ended(s);
+    if ((again || ended) && !list_empty(&s->tasks) && !session_full(s))
+        loop_slice(s->host->loop, &s->run);
+}

@@ -1,0 +1,206 @@
+/* imap/session_int.h: what the files of src/imap share: session, view, task.
+ *
+ * Session: the connection, its framer, the selected mailbox's view, the commands in progress.
+ * View:    what the client has been told of the selected mailbox (RFC 9051 section 2.3.1.2).
+ * Task:    one command in progress; a resumable state machine (see `enum step`).
+ *
+ * Rules that every command keeps:
+ *  - A step does a bounded slice of work (SLICE_ROWS rows, or until session_full) and returns.
+ *  - A snapshot never outlives a step. At the beginning of a step that uses the view, call
+ *    view_begin, which takes the snapshot and absorbs what has changed since, so that sequence
+ *    numbers and the snapshot belong together.
+ *  - An untagged response is queued whole within one step (a literal may be a file range).
+ *  - A command ends through task_ok, task_no or task_bad, once, as its last act; these announce what
+ *    the client may now be told, then send the tagged response. */
+#ifndef IMAP_SESSION_INT_H
+#define IMAP_SESSION_INT_H
+
+#include "base/arena.h"
+#include "imap/session.h"
+#include "io/conn.h"
+#include "store/account.h"
+#include "wire/command.h"
+#include "wire/frame.h"
+
+enum { SLICE_ROWS = 512 };
+
+/* What commands read and change. */
+enum resource {
+    RES_FLAGS = 1 << 0,    /* of messages in the selected mailbox */
+    RES_MESSAGES = 1 << 1, /* which of them exist */
+    RES_ADDED = 1 << 2,    /* messages that come into a mailbox */
+    RES_COUNTS = 1 << 3,   /* what STATUS tells of any mailbox */
+    RES_NAMES = 1 << 4,    /* mailboxes and their attributes */
+    RES_SUBSCRIPTIONS = 1 << 5,
+    RES_SAVED = 1 << 6,    /* the saved search result */
+};
+
+/* Untagged answers without anything that ties them to their command. */
+enum answer {
+    ANSWER_SEARCH = 1 << 0,
+    ANSWER_LIST = 1 << 1,
+    ANSWER_LSUB = 1 << 2,
+    ANSWER_ID = 1 << 3,
+    ANSWER_CAPABILITY = 1 << 4,
+    ANSWER_NAMESPACE = 1 << 5,
+    ANSWER_STATUS = 1 << 6,
+};
+
+/* --- view --- */
+
+struct view {
+    struct watch watch;       /* .view_modseq: no expunge after it has been announced yet */
+    uint32_t mailbox;
+    uint32_t uidvalidity;
+    bool read_only;           /* EXAMINE */
+    bool gone;                /* the mailbox was deleted */
+    bool dirty;               /* the store has news that have not been absorbed */
+    uint64_t modseq;          /* state up to which the sets below are worked out */
+    uint32_t exists, uidnext; /* as the client has been told */
+    struct ranges expunged;   /* shown to the client, but live no more */
+    struct ranges changed;    /* shown, with flags that the client may not know */
+    struct ranges recent;     /* UIDs that are \Recent in this session (RFC 3501) */
+    size_t keywords_told;     /* how many of the mailbox's keywords FLAGS has listed */
+};
+
+/* --- tasks --- */
+
+enum step {
+    STEP_AGAIN, /* the slice is used up: call me again soon */
+    STEP_WAIT,  /* something will call task_wake: a store request, an account, IDLE's end */
+    STEP_DONE,  /* the tagged response is queued */
+};
+
+struct task;
+typedef enum step task_step(struct task *t);
+
+/* What a command reads and changes, so that two commands can be compared (schedule.c). */
+struct effects {
+    uint32_t reads, writes; /* enum resource */
+    uint32_t answers;       /* untagged answers that cannot be told apart from another command's */
+    bool uses_seq;          /* its arguments or answers are message sequence numbers */
+    bool no_expunge;        /* EXPUNGE must not be sent while it runs: FETCH, STORE, SEARCH */
+    bool barrier;           /* changes the state of the session: alone */
+};
+
+struct task {
+    struct list link;       /* session.tasks, in the order of arrival */
+    struct session *session;
+    struct arena arena;     /* the command and all its memory */
+    struct command *command;
+    struct span text;       /* the command's text, which `command` points into */
+    task_step *step;
+    struct effects effects;
+    enum { TASK_QUEUED, TASK_RUNNABLE, TASK_WAITING, TASK_FINISHED } state;
+    void *data;             /* the command's own state, in the arena */
+    void (*cleanup)(struct task *t); /* called before the arena goes; NULL if nothing to do */
+    bool orphaned;          /* the session is gone; a request is still out (task_wake frees it) */
+    struct request request; /* the one store request that a task may have out */
+    bool request_out;
+    bool ending;            /* the work is done; `tagged` goes out after the announcements */
+    bool silent_end;        /* no tagged response: the session ends instead */
+    char *tagged;           /* "a1 OK ...", without CRLF */
+    struct span tag;        /* where there is no command: one that could not be parsed */
+};
+
+/* --- session --- */
+
+struct session {
+    struct list link;       /* imap_host.sessions */
+    struct imap_host *host;
+    struct conn *conn;
+    struct account *account;
+    struct framer *framer;
+    struct buf unread;      /* input that waits until a task has ended */
+    char *user, *peer, *client_name;
+    uint64_t id;
+    bool tls, rev2, in_order, closing, logged_out, uid_seen;
+    bool input_stopped;     /* the conn is paused: too much in progress */
+    struct list tasks;
+    size_t task_count;
+    struct view *view;      /* NULL: authenticated state */
+    struct ranges saved;    /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */
+    struct task *reading;   /* APPEND whose literals are arriving, or IDLE that awaits DONE */
+    struct loop_task run;   /* the scheduler */
+    struct loop_timer timer;
+    unsigned errors;        /* BAD commands in a row */
+};
+
+/* --- session.c --- */
+void session_close(struct session *s);                    /* drop the connection and free, soon */
+void session_bye(struct session *s, const char *text);    /* BYE, then close */
+void session_schedule(struct session *s);                 /* run tasks at the end of this turn */
+
+void session_task_ended(struct session *s);               /* there may be room for more input */
+
+/* --- schedule.c --- */
+struct task *task_new(struct session *s);
+void task_queue(struct task *t);
+void task_discard(struct task *t);
+void schedule_run(struct session *s);
+void task_wake(struct task *t);                           /* a waiting task may go on */
+/* Send t->request (filled) to the account's writer; the task gets woken when it is done. */
+void task_submit(struct task *t);
+
+/* --- respond.c: everything that is sent goes through here --- */
+static inline bool session_full(struct session *s)
+{
+    return conn_full(s->conn);
+}
+/* Append to the output between these two; one whole response, or several. */
+struct buf *respond_begin(struct session *s);
+void respond_end(struct session *s);
+void respond_text(struct session *s, const char *fmt, ...) printf_like(2, 3); /* with CRLF */
+enum step task_ok(struct task *t, const char *code, const char *text); /* code: "READ-ONLY" or NULL */
+enum step task_no(struct task *t, const char *code, const char *text);
+enum step task_bad(struct task *t, const char *text);
+/* The tagged answer to a failed store request, with the response code that fits (RFC 9051 section
+ * 7.1); disconnects without an answer where the outcome is unknown. target: the mailbox that was
+ * looked up is the target of APPEND, COPY or MOVE (TRYCREATE). */
+enum step task_store_failed(struct task *t, int error, bool target);
+
+/* --- view.c --- */
+/* A snapshot with the view absorbed up to it. Fails like snap_begin. */
+int view_begin(struct session *s, struct snap **ret) must_check;
+int view_absorb(struct view *v, struct snap *snap) must_check;
+/* Between UIDs and sequence numbers as the client knows them; snap from view_begin. 0 if none. */
+int view_seq_of(struct view *v, struct snap *snap, uint32_t uid, uint32_t *ret_seq) must_check;
+int view_uid_at(struct view *v, struct snap *snap, uint32_t seq, uint32_t *ret_uid) must_check;
+uint32_t view_last_uid(struct view *v, struct snap *snap); /* 0 in an empty mailbox */
+/* A command's set as UID ranges. ERR_INVALID: a sequence number that does not exist. */
+int view_resolve(struct session *s, struct snap *snap, const struct seqset *set, bool uid,
+                 struct ranges *ret) must_check;
+
+/* Walks the messages that the client is shown (expunged ones from their ghosts) within UID ranges. */
+struct view_walk {
+    struct session *session;
+    const struct ranges *uids;
+    size_t range;          /* in uids */
+    uint32_t next_uid;     /* where to go on; survives between slices */
+    bool started;
+};
+struct view_cursor; /* one slice's position */
+struct shown {
+    uint32_t seq;
+    bool expunged; /* row is a ghost, or has only its UID (row.message_id 0) */
+    bool recent;
+    struct row row;
+};
+void view_walk_init(struct view_walk *w, struct session *s, const struct ranges *uids);
+int view_cursor_open(struct view_walk *w, struct snap *snap, struct view_cursor **ret) must_check;
+int view_cursor_next(struct view_cursor *c, struct shown *ret) must_check; /* ERR_NOT_FOUND: end */
+void view_cursor_close(struct view_cursor *c);
+
+/* --- announce.c --- */
+/* Tell the client what has changed: EXISTS, RECENT, FLAGS, FETCH, and EXPUNGE if allowed now.
+ * False: the output is full; call again when there is room. */
+bool announce(struct session *s, bool with_expunge);
+/* RFC 3501 section 7.3.2: how many of the messages that the client is shown are recent here. */
+int recent_count(struct session *s, struct snap *snap, uint32_t *ret) must_check;
+/* FLAGS and PERMANENTFLAGS of the selected mailbox, where the client does not know all of them. */
+void announce_keywords(struct session *s, struct snap *snap, const struct mailbox_info *info);
+
+/* --- flags.c --- */
+void put_flags(struct buf *b, struct snap *snap, const struct row *row, bool recent); /* "(\Seen x)" */
+
+#endif
