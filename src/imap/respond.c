@@ -26,7 +26,7 @@ void respond_text(struct session *s, const char *fmt, ...)
 static enum step task_end(struct task *t, const char *kind, const char *code, const char *text)
 {
     struct span tag = t->command ? t->command->tag : t->tag;
-    autobuf b = BUF_INIT(8192);
+    autobuf b = BUF_INIT(BUF_UNLIMITED);
     if (tag.n == 0)
         buf_put_byte(&b, '*');
     buf_put_span(&b, tag);

@@ -1,0 +1,263 @@
+/* imap/cmd_change.c: EXPUNGE, STORE, COPY, MOVE (RFC 9051 sections 6.4.3, 6.4.6 to 6.4.8, 6.4.9). */
+#include "imap/commands.h"
+
+enum step task_request(struct task *t)
+{
+    t->submitted = true;
+    task_submit(t);
+    return STEP_WAIT;
+}
+
+bool task_view(struct task *t, struct snap **ret)
+{
+    int rc = view_begin(t->session, ret);
+    if (rc)
+        task_store_failed(t, rc, false);
+    return rc == 0;
+}
+
+/* The command's set as UIDs into t->request.uids; false after ending the task. */
+static bool resolve(struct task *t, const struct seqset *set)
+{
+    autosnap *snap = NULL;
+    if (!task_view(t, &snap))
+        return false;
+    int rc = view_resolve(t->session, snap, set, t->command->uid, &t->request.uids);
+    if (rc == ERR_INVALID)
+        task_bad(t, "There is no message with that number");
+    else if (rc)
+        task_store_failed(t, rc, false);
+    return rc == 0;
+}
+
+static bool writable(struct task *t)
+{
+    struct view *v = t->session->view;
+    if (v->read_only)
+        task_no(t, NULL, "The mailbox is open read-only (EXAMINE)");
+    else if (v->gone)
+        task_no(t, "NONEXISTENT", "The mailbox has been deleted");
+    return !v->read_only && !v->gone;
+}
+
+enum step cmd_expunge(struct task *t)
+{
+    struct session *s = t->session;
+    if (t->submitted) {
+        int error = t->request.result.error;
+        s->view->dirty = true;
+        return error ? task_store_failed(t, error, false) : task_ok(t, NULL, "EXPUNGE completed");
+    }
+    if (!writable(t))
+        return STEP_DONE;
+    request_init(&t->request, REQUEST_EXPUNGE, NULL, NULL);
+    t->request.mailbox = s->view->mailbox;
+    if (t->command->uid) {
+        if (!resolve(t, &t->command->u.expunge.set))
+            return STEP_DONE;
+        if (t->request.uids.n == 0)
+            return task_ok(t, NULL, "EXPUNGE completed; no such messages");
+    }
+    return task_request(t);
+}
+
+/* --- STORE --- */
+
+struct store_state {
+    struct ranges asked;
+    struct ranges pending_before; /* news that the client was owed when the request went out */
+    struct view_walk walk;
+    bool walking;
+};
+
+static void store_cleanup(struct task *t)
+{
+    struct store_state *st = t->data;
+    ranges_done(&st->asked);
+    ranges_done(&st->pending_before);
+}
+
+static enum step store_begin(struct task *t)
+{
+    const struct store_args *a = &t->command->u.store;
+    struct view *v = t->session->view;
+    struct store_state *st = arena_new(&t->arena, struct store_state);
+    if (!st)
+        return task_no(t, "LIMIT", "The command needs too much memory");
+    t->data = st;
+    t->cleanup = store_cleanup;
+    if (!writable(t))
+        return STEP_DONE;
+    request_init(&t->request, REQUEST_STORE, NULL, NULL);
+    if (!resolve(t, &a->set))
+        return STEP_DONE;
+    ranges_copy(&st->asked, &t->request.uids);
+    ranges_copy(&st->pending_before, &v->changed);
+    t->request.mailbox = v->mailbox;
+    t->request.mode = a->mode == STORE_FLAGS_ADD      ? STORE_ADD
+                      : a->mode == STORE_FLAGS_REMOVE ? STORE_REMOVE
+                                                      : STORE_REPLACE;
+    t->request.flags = a->flags.system;
+    t->request.keywords = a->flags.keywords;
+    t->request.keyword_count = a->flags.keyword_count;
+    t->request.view_modseq = v->modseq;
+    if (st->asked.n == 0)
+        return task_ok(t, NULL, "STORE completed; no such messages");
+    return task_request(t);
+}
+
+/* The client knows its own change: it is no news, unless someone else changed the same message before
+ * or after. */
+static int forget_own(struct task *t, struct snap *snap)
+{
+    struct store_state *st = t->data;
+    struct view *v = t->session->view;
+    const struct request_result *r = &t->request.result;
+    struct mailbox_info info;
+    int rc = snap_mailbox(snap, v->mailbox, &info);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    autoranges own = RANGES_INIT;
+    ranges_copy(&own, &r->uids);
+    ranges_subtract(&own, &r->raced);
+    ranges_subtract(&own, &st->pending_before);
+    if (info.highest_modseq == r->modseq) {
+        ranges_subtract(&v->changed, &own);
+        return 0;
+    }
+    struct row_cursor *c;
+    struct row row;
+    rc = row_cursor_open(snap, v->mailbox, &c);
+    for (size_t i = 0; rc == 0 && i < own.n; i++)
+        for (rc = row_cursor_seek(c, own.v[i].lo, &row); rc == 0 && row.uid <= own.v[i].hi;
+             rc = row_cursor_next(c, &row))
+            if (row.modseq == r->modseq)
+                ranges_remove(&v->changed, row.uid, row.uid);
+    row_cursor_close(c);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static enum step store_end(struct task *t)
+{
+    if (t->request.result.missing.n)
+        return task_ok(t, "EXPUNGEISSUED", "Some of the messages have been expunged");
+    return task_ok(t, NULL, "STORE completed");
+}
+
+/* The untagged FETCH answers of a STORE that is not silent. */
+static enum step store_answer(struct task *t, struct snap *snap)
+{
+    struct store_state *st = t->data;
+    struct session *s = t->session;
+    struct view_cursor *c;
+    struct shown m;
+    int rc = view_cursor_open(&st->walk, snap, &c), rows = 0;
+    if (rc)
+        return task_store_failed(t, rc, false);
+    struct buf *b = respond_begin(s);
+    while ((rc = view_cursor_next(c, &m)) == 0) {
+        if (!m.expunged) {
+            put_fetch_flags(b, snap, &m, t->command->uid);
+            if (s->view->changed.n)
+                ranges_remove(&s->view->changed, m.row.uid, m.row.uid);
+        }
+        if (++rows == SLICE_ROWS)
+            break;
+    }
+    respond_end(s);
+    view_cursor_close(c);
+    if (rc == 0)
+        return STEP_AGAIN;
+    return rc == ERR_NOT_FOUND ? store_end(t) : task_store_failed(t, rc, false);
+}
+
+enum step cmd_store(struct task *t)
+{
+    struct store_state *st = t->data;
+    if (!t->submitted)
+        return store_begin(t);
+    if (t->request.result.error)
+        return task_store_failed(t, t->request.result.error, false);
+    autosnap *snap = NULL;
+    if (!task_view(t, &snap))
+        return STEP_DONE;
+    if (!st->walking) {
+        int rc = forget_own(t, snap);
+        if (rc)
+            return task_store_failed(t, rc, false);
+        if (t->command->u.store.silent)
+            return store_end(t);
+        st->walking = true;
+        view_walk_init(&st->walk, t->session, &st->asked);
+        struct mailbox_info info; /* a new keyword is made known before it is used */
+        if (snap_mailbox(snap, t->session->view->mailbox, &info) == 0 &&
+            info.keyword_ids.n / 2 > t->session->view->keywords_told)
+            announce_keywords(t->session, snap, &info);
+    }
+    return store_answer(t, snap);
+}
+
+/* --- COPY and MOVE --- */
+
+static void put_copyuid(struct task *t, struct buf *b)
+{
+    const struct request_result *r = &t->request.result;
+    buf_put_lit(b, "COPYUID ");
+    buf_put_u64(b, r->uidvalidity);
+    buf_put_byte(b, ' ');
+    ranges_put_text(b, &r->uids);
+    buf_put_byte(b, ' ');
+    buf_put_u64(b, r->first_uid);
+    if (r->count > 1) {
+        buf_put_byte(b, ':');
+        buf_put_u64(b, (uint64_t)r->first_uid + r->count - 1);
+    }
+}
+
+static enum step copy_begin(struct task *t, enum request_kind kind)
+{
+    request_init(&t->request, kind, NULL, NULL);
+    if (!task_mailbox_name(t, t->command->u.copy.mailbox, &t->request.name) ||
+        !resolve(t, &t->command->u.copy.set))
+        return STEP_DONE;
+    if (t->session->view->gone)
+        return task_no(t, "NONEXISTENT", "The mailbox has been deleted");
+    t->request.mailbox = t->session->view->mailbox;
+    if (t->request.uids.n == 0)
+        return task_ok(t, NULL, "No such messages");
+    return task_request(t);
+}
+
+enum step cmd_copy(struct task *t)
+{
+    if (!t->submitted)
+        return copy_begin(t, REQUEST_COPY);
+    if (t->request.result.error)
+        return task_store_failed(t, t->request.result.error, true);
+    if (t->request.result.count == 0)
+        return t->request.result.missing.n && !t->command->uid
+                   ? task_no(t, "EXPUNGEISSUED", "The messages have been expunged")
+                   : task_ok(t, NULL, "No such messages");
+    autobuf code = BUF_INIT(BUF_UNLIMITED);
+    put_copyuid(t, &code);
+    return task_ok(t, code.p, "COPY completed");
+}
+
+enum step cmd_move(struct task *t)
+{
+    struct session *s = t->session;
+    if (!t->submitted)
+        return writable(t) ? copy_begin(t, REQUEST_MOVE) : STEP_DONE;
+    if (t->request.result.error)
+        return task_store_failed(t, t->request.result.error, true);
+    s->view->dirty = true;
+    if (t->request.result.count == 0)
+        return task_ok(t, NULL, "No such messages");
+    /* RFC 9051 section 6.4.8: COPYUID comes before the EXPUNGE responses. */
+    struct buf *b = respond_begin(s);
+    buf_put_lit(b, "* OK [");
+    put_copyuid(t, b);
+    buf_put_lit(b, "] Messages moved\r\n");
+    respond_end(s);
+    return task_ok(t, NULL, "MOVE completed");
+}

@@ -1,0 +1,85 @@
+/* imap/cmd_mailbox.c: CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 sections 6.3.4 to
+ * 6.3.8, RFC 6154). */
+#include "imap/commands.h"
+#include "store/names.h"
+#include "wire/mutf7.h"
+
+bool task_mailbox_name(struct task *t, struct span given, struct span *ret)
+{
+    autobuf utf8 = BUF_INIT(4 * MAILBOX_NAME_MAX), name = BUF_INIT(4 * MAILBOX_NAME_MAX);
+    /* RFC 3501 section 5.1.3; a client of rev1 that sends UTF-8 all the same is understood. */
+    bool ascii = true;
+    for (size_t i = 0; i < given.n; i++)
+        ascii = ascii && !(given.p[i] & 0x80);
+    if (t->session->rev2 || !ascii)
+        buf_put_span(&utf8, given);
+    else if (mutf7_decode(given, &utf8) != 0) {
+        task_no(t, "CANNOT", "The mailbox name is not valid modified UTF-7");
+        return false;
+    }
+    int rc = buf_ok(&utf8) ? mailbox_name_normalise(&name, buf_span(&utf8)) : ERR_LIMIT;
+    if (rc == ERR_LIMIT)
+        task_no(t, "LIMIT", "The mailbox name is too long");
+    else if (rc)
+        task_no(t, "CANNOT", "That cannot be the name of a mailbox");
+    else
+        *ret = arena_copy(&t->arena, buf_span(&name));
+    return rc == 0;
+}
+
+static enum step name_request(struct task *t, enum request_kind kind, struct span given)
+{
+    request_init(&t->request, kind, NULL, NULL);
+    if (!task_mailbox_name(t, given, &t->request.name))
+        return STEP_DONE;
+    return task_request(t);
+}
+
+static enum step name_done(struct task *t, const char *text)
+{
+    int error = t->request.result.error;
+    return error ? task_store_failed(t, error, false) : task_ok(t, NULL, text);
+}
+
+enum step cmd_create(struct task *t)
+{
+    if (t->submitted)
+        return name_done(t, "CREATE completed");
+    enum step step = name_request(t, REQUEST_CREATE, t->command->u.create.mailbox);
+    return step;
+}
+
+enum step cmd_delete(struct task *t)
+{
+    if (t->submitted)
+        return name_done(t, "DELETE completed");
+    return name_request(t, REQUEST_DELETE, t->command->u.mailbox.name);
+}
+
+enum step cmd_rename(struct task *t)
+{
+    if (t->submitted)
+        return name_done(t, "RENAME completed");
+    struct span to;
+    if (!task_mailbox_name(t, t->command->u.rename.to, &to))
+        return STEP_DONE;
+    request_init(&t->request, REQUEST_RENAME, NULL, NULL);
+    t->request.new_name = to;
+    if (!task_mailbox_name(t, t->command->u.rename.from, &t->request.name))
+        return STEP_DONE;
+    return task_request(t);
+}
+
+enum step cmd_subscribe(struct task *t)
+{
+    if (t->submitted)
+        return name_done(t, "SUBSCRIBE completed");
+    return name_request(t, REQUEST_SUBSCRIBE, t->command->u.mailbox.name);
+}
+
+enum step cmd_unsubscribe(struct task *t)
+{
+    if (t->submitted)
+        return name_done(t, "UNSUBSCRIBE completed");
+    return name_request(t, REQUEST_UNSUBSCRIBE, t->command->u.mailbox.name);
+}

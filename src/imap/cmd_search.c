@@ -1,0 +1,300 @@
+/* imap/cmd_search.c: SEARCH and UID SEARCH, ESEARCH answers, the saved result (RFC 9051 sections
+ * 6.4.4 and 7.3.4; RFC 3501 section 7.2.5). */
+#include "imap/commands.h"
+#include "imap/search.h"
+#include "store/account.h"
+
+enum { SEARCH_BYTES_SLICE = 512 * 1024, SEARCH_SCRATCH_MAX = 1 << 20 };
+
+struct search_state {
+    struct search_program program;
+    struct view_walk walk;
+    struct ranges uids, seqs;  /* what was found */
+    struct buf scratch;
+    struct buf chunk;          /* bytes of the message being read */
+    struct message_location where;
+    struct buf made;           /* a derived record that was not in the index */
+    struct shown open;         /* the message whose bytes are being searched */
+    struct buf open_derived;   /* copies: the snapshot they came from is gone by then */
+    unsigned char open_keywords[2 * KEYWORDS_PER_MESSAGE];
+    bool reading;              /* `open` is not decided yet */
+    bool damaged;
+};
+
+static void search_cleanup(struct task *t)
+{
+    struct search_state *st = t->data;
+    search_program_done(&st->program);
+    ranges_done(&st->uids);
+    ranges_done(&st->seqs);
+    buf_done(&st->scratch);
+    buf_done(&st->chunk);
+    buf_done(&st->made);
+    buf_done(&st->open_derived);
+}
+
+/* message_source.read */
+static int read_message(void *arg, uint64_t offset, size_t max, struct span *ret)
+{
+    struct task *t = arg;
+    struct search_state *st = t->data;
+    buf_reset(&st->chunk);
+    int rc = account_read(t->session->account, &st->where, offset, max, &st->chunk);
+    if (rc == 0)
+        *ret = buf_span(&st->chunk);
+    return rc == 0 && st->chunk.n == 0 ? ERR_CORRUPT : rc;
+}
+
+static void found(struct search_state *st, const struct shown *m)
+{
+    ranges_add(&st->uids, m->row.uid, m->row.uid);
+    ranges_add(&st->seqs, m->seq, m->seq);
+}
+
+/* Go on with the bytes of st->open. 1: not finished in this slice. */
+static int read_on(struct task *t, struct snap *snap)
+{
+    struct search_state *st = t->data;
+    int rc = snap_message(snap, st->open.row.message_id, &st->where);
+    if (rc == 0)
+        rc = message_search_step(st->program.bytes, SEARCH_BYTES_SLICE);
+    if (rc == 1)
+        return 1;
+    st->reading = false;
+    if (rc) { /* one unreadable message is no reason to fail the rest */
+        st->damaged = true;
+        return 0;
+    }
+    if (search_judge(&st->program, &st->open, buf_span(&st->open_derived), true, &st->scratch) ==
+        VERDICT_YES)
+        found(st, &st->open);
+    return 0;
+}
+
+/* One message, as far as the row and the kept header decide; else its bytes are begun. */
+static int look_at(struct task *t, struct snap *snap, const struct shown *m)
+{
+    struct search_state *st = t->data;
+    struct search_program *p = &st->program;
+    struct span derived = SPAN_EMPTY;
+    enum verdict v = search_judge(p, m, derived, false, &st->scratch);
+    if (v == VERDICT_MAYBE && m->row.message_id) {
+        int rc = snap_derived(snap, m->row.message_id, &derived);
+        if (rc == ERR_NOT_FOUND) {
+            buf_reset(&st->made);
+            rc = account_derive(t->session->account, m->row.message_id, &st->made);
+            derived = buf_span(&st->made);
+        }
+        if (rc) {
+            st->damaged = true;
+            return rc == ERR_IO || rc == ERR_CORRUPT || rc == ERR_NOT_FOUND ? 0 : rc;
+        }
+        v = search_judge(p, m, derived, false, &st->scratch);
+    }
+    if (v == VERDICT_YES)
+        found(st, m);
+    if (v != VERDICT_MAYBE || !derived.n || !p->bytes)
+        return 0;
+    struct message_source source = {.read = read_message, .arg = t};
+    if (message_search_begin(p->bytes, derived, source)) {
+        st->damaged = true;
+        return 0;
+    }
+    buf_reset(&st->open_derived);
+    buf_put_span(&st->open_derived, derived);
+    st->open = *m;
+    memcpy(st->open_keywords, m->row.keywords, 2 * (size_t)m->row.keyword_count);
+    st->open.row.keywords = st->open_keywords;
+    st->reading = true;
+    return 0;
+}
+
+/* --- the answer --- */
+
+/* "* SEARCH 2 84 882": made while it drains, as it may hold a million numbers. */
+struct number_source {
+    struct ranges numbers;
+    size_t range;
+    uint32_t next;
+    bool begun;
+};
+
+static int pull_numbers(void *arg, struct buf *out, size_t room)
+{
+    struct number_source *src = arg;
+    size_t start = out->n;
+    if (!src->begun)
+        buf_put_lit(out, "* SEARCH");
+    src->begun = true;
+    while (src->range < src->numbers.n) {
+        struct range r = src->numbers.v[src->range];
+        uint32_t v = MAX(src->next, r.lo);
+        for (;; v++) {
+            if (out->n - start + 16 > room) {
+                src->next = v;
+                return 1;
+            }
+            buf_put_byte(out, ' ');
+            buf_put_u64(out, v);
+            if (v == r.hi)
+                break;
+        }
+        src->range++;
+    }
+    buf_put_lit(out, "\r\n");
+    return 0;
+}
+
+static void numbers_free(void *arg)
+{
+    struct number_source *src = arg;
+    ranges_done(&src->numbers);
+    free(src);
+}
+
+static void answer_search(struct session *s, const struct ranges *numbers)
+{
+    struct number_source *src = xnew(struct number_source);
+    ranges_copy(&src->numbers, numbers);
+    if (ranges_count(numbers) > 2000) {
+        conn_put_producer(s->conn, pull_numbers, numbers_free, src);
+        return;
+    }
+    struct buf *b = respond_begin(s);
+    pull_numbers(src, b, SIZE_MAX / 2);
+    respond_end(s);
+    numbers_free(src);
+}
+
+/* RFC 9051 section 7.3.4. */
+static void answer_esearch(struct task *t, const struct ranges *numbers)
+{
+    struct session *s = t->session;
+    unsigned want = t->command->u.search.returns;
+    struct buf *b = respond_begin(s);
+    buf_put_lit(b, "* ESEARCH (TAG \"");
+    put_quoted_tag(b, t->command->tag);
+    buf_put_lit(b, "\")");
+    if (t->command->uid)
+        buf_put_lit(b, " UID");
+    if ((want & SEARCH_RETURN_MIN) && numbers->n) {
+        buf_put_lit(b, " MIN ");
+        buf_put_u64(b, numbers->v[0].lo);
+    }
+    if ((want & SEARCH_RETURN_MAX) && numbers->n) {
+        buf_put_lit(b, " MAX ");
+        buf_put_u64(b, numbers->v[numbers->n - 1].hi);
+    }
+    if ((want & SEARCH_RETURN_ALL) && numbers->n) {
+        buf_put_lit(b, " ALL ");
+        ranges_put_text(b, numbers);
+    }
+    if (want & SEARCH_RETURN_COUNT) {
+        buf_put_lit(b, " COUNT ");
+        buf_put_u64(b, ranges_count(numbers));
+    }
+    buf_put_lit(b, "\r\n");
+    respond_end(s);
+}
+
+/* RFC 9051 section 6.4.4.1, the table: MIN and MAX alone save just those. */
+static void save_result(struct session *s, unsigned want, const struct ranges *uids)
+{
+    ranges_reset(&s->saved);
+    if (uids->n == 0)
+        return;
+    if ((want & (SEARCH_RETURN_MIN | SEARCH_RETURN_MAX)) &&
+        !(want & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT))) {
+        uint32_t min = uids->v[0].lo, max = uids->v[uids->n - 1].hi;
+        if (want & SEARCH_RETURN_MIN)
+            ranges_add(&s->saved, min, min);
+        if (want & SEARCH_RETURN_MAX)
+            ranges_add(&s->saved, max, max);
+    } else {
+        ranges_copy(&s->saved, uids);
+    }
+}
+
+static enum step search_end(struct task *t)
+{
+    struct search_state *st = t->data;
+    struct session *s = t->session;
+    const struct search_args *a = &t->command->u.search;
+    const struct ranges *numbers = t->command->uid ? &st->uids : &st->seqs;
+    if (a->returns & SEARCH_RETURN_SAVE)
+        save_result(s, a->returns, &st->uids);
+    unsigned shown = SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT;
+    if (!a->has_return && !s->rev2)
+        answer_search(s, numbers);
+    else if (a->returns & shown)
+        answer_esearch(t, numbers);
+    if (st->damaged)
+        return task_no(t, "CORRUPTION", "Some messages could not be read; the others were searched");
+    return task_ok(t, NULL, "SEARCH completed");
+}
+
+/* --- the command --- */
+
+static enum step search_failed(struct task *t, int rc)
+{
+    /* RFC 9051 section 6.4.4.1: a failed SEARCH (SAVE) leaves the empty result, a BAD one does not. */
+    if (rc == ERR_INVALID)
+        return task_bad(t, "There is no message with that number");
+    if (t->command->u.search.returns & SEARCH_RETURN_SAVE)
+        ranges_reset(&t->session->saved);
+    if (rc == ERR_DENIED)
+        return task_no(t, "BADCHARSET (US-ASCII UTF-8)", "That charset is not known here");
+    if (rc == ERR_LIMIT)
+        return task_no(t, "LIMIT", "Too many text keys in one SEARCH");
+    return task_store_failed(t, rc, false);
+}
+
+static enum step search_begin(struct task *t, struct snap *snap)
+{
+    struct search_state *st = arena_new(&t->arena, struct search_state);
+    if (!st)
+        return task_no(t, "LIMIT", "The command needs too much memory");
+    t->data = st;
+    t->cleanup = search_cleanup;
+    buf_init(&st->scratch, BUF_UNLIMITED);
+    buf_init(&st->chunk, BUF_UNLIMITED);
+    buf_init(&st->made, BUF_UNLIMITED);
+    buf_init(&st->open_derived, BUF_UNLIMITED);
+    int rc = search_compile(t, snap, &st->program);
+    if (rc)
+        return search_failed(t, rc);
+    view_walk_init(&st->walk, t->session, &st->program.scope);
+    return STEP_AGAIN;
+}
+
+enum step cmd_search(struct task *t)
+{
+    struct search_state *st = t->data;
+    autosnap *snap = NULL;
+    struct view_cursor *c;
+    struct shown m;
+    if (!task_view(t, &snap))
+        return STEP_DONE;
+    if (!st) {
+        if (search_begin(t, snap) == STEP_DONE)
+            return STEP_DONE;
+        st = t->data;
+    }
+    if (st->reading && read_on(t, snap))
+        return STEP_AGAIN;
+    int rc = view_cursor_open(&st->walk, snap, &c);
+    for (int rows = 0; rc == 0; rows++) {
+        if (st->reading || rows == SEARCH_ROWS) {
+            view_cursor_close(c);
+            return STEP_AGAIN;
+        }
+        rc = view_cursor_next(c, &m);
+        if (rc == 0 && !(m.expunged && m.row.message_id == 0))
+            rc = look_at(t, snap, &m);
+        if (rc == 0 && st->reading) /* most messages are small: finished in this slice */
+            if (read_on(t, snap) == 0 && (st->read_budget -= (int64_t)m.row.size) > 0)
+                continue;
+    }
+    view_cursor_close(c);
+    return rc == ERR_NOT_FOUND ? search_end(t) : task_store_failed(t, rc, false);
+}

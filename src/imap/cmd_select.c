@@ -1,0 +1,150 @@
+/* imap/cmd_select.c: SELECT, EXAMINE, CLOSE, UNSELECT (RFC 9051 sections 6.3.2, 6.3.3, 6.4.1, 6.4.2). */
+#include "imap/commands.h"
+#include "imap/list.h"
+
+enum { UNSEEN_SCAN = 1024 };
+
+static void view_changed(struct watch *w)
+{
+    struct view *v = container_of(w, struct view, watch);
+    v->dirty = true;
+    if (v->idle)
+        task_wake(v->idle);
+}
+
+void view_close(struct session *s)
+{
+    struct view *v = s->view;
+    if (!v)
+        return;
+    watch_remove(&v->watch);
+    ranges_done(&v->expunged);
+    ranges_done(&v->changed);
+    ranges_done(&v->recent);
+    free(v);
+    s->view = NULL;
+    ranges_done(&s->saved);
+}
+
+/* The UNSEEN code is optional and costs a search: it is left out where the first messages do not
+ * show it (RFC 3501 section 7.1), so that SELECT costs the same in every mailbox. */
+static int put_first_unseen(struct session *s, struct snap *snap, const struct mailbox_info *info)
+{
+    if (s->rev2 || info->unseen == 0)
+        return 0;
+    struct row_cursor *c;
+    struct row row;
+    int rc = row_cursor_open(snap, info->id, &c);
+    if (rc)
+        return rc;
+    rc = row_cursor_seek(c, 1, &row);
+    for (uint32_t seq = 1; rc == 0 && seq <= UNSEEN_SCAN; seq++) {
+        if (!(row.flags & FLAG_SEEN)) {
+            respond_text(s, "* OK [UNSEEN %u] First unseen message", seq);
+            break;
+        }
+        rc = row_cursor_next(c, &row);
+    }
+    row_cursor_close(c);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* RFC 3501 section 2.3.2: the first session that is told of a message sees it as recent. EXAMINE
+ * looks without taking (section 6.3.2). */
+static int take_recent(struct session *s, struct snap *snap, const struct mailbox_info *info)
+{
+    struct view *v = s->view;
+    uint32_t lo = info->recent_uid + 1, n = 0;
+    if (s->rev2)
+        return 0;
+    int rc = v->read_only ? 0 : account_claim_recent(s->account, v->mailbox, v->uidnext, &lo);
+    if (rc == 0 && lo < v->uidnext) {
+        ranges_add(&v->recent, lo, v->uidnext - 1);
+        rc = recent_count(s, snap, &n);
+    }
+    respond_text(s, "* %u RECENT", n);
+    return rc;
+}
+
+static int open_view(struct session *s, struct snap *snap, const struct mailbox_info *info,
+                     bool read_only)
+{
+    struct view *v = s->view = xnew(struct view);
+    v->mailbox = info->id;
+    v->uidvalidity = info->uidvalidity;
+    v->read_only = read_only;
+    v->modseq = info->highest_modseq;
+    v->exists = info->exists;
+    v->uidnext = info->uidnext;
+    watch_add(&v->watch, s->account, v->mailbox, v->modseq, view_changed);
+
+    announce_keywords(s, snap, info);
+    respond_text(s, "* %u EXISTS", v->exists);
+    int rc = take_recent(s, snap, info);
+    if (rc == 0)
+        rc = put_first_unseen(s, snap, info);
+    respond_text(s, "* OK [UIDVALIDITY %u] UIDs are valid", v->uidvalidity);
+    respond_text(s, "* OK [UIDNEXT %u] Predicted next UID", v->uidnext);
+    if (s->rev2 && rc == 0) { /* RFC 9051 section 6.3.2 */
+        struct buf *b = respond_begin(s);
+        rc = put_list_line(s, snap, b, info->name);
+        respond_end(s);
+    }
+    return rc;
+}
+
+static enum step select_mailbox(struct task *t, bool read_only)
+{
+    struct session *s = t->session;
+    if (s->view) {
+        view_close(s);
+        if (s->rev2) /* RFC 9051 section 7.1, CLOSED */
+            respond_text(s, "* OK [CLOSED] Previous mailbox closed");
+    }
+    struct span name;
+    if (!task_mailbox_name(t, t->command->u.mailbox.name, &name))
+        return STEP_DONE;
+    autosnap *snap = NULL;
+    struct mailbox_info info;
+    int rc = snap_begin(s->account, &snap);
+    if (rc == 0)
+        rc = snap_mailbox_find(snap, name, &info);
+    if (rc == 0)
+        rc = open_view(s, snap, &info, read_only);
+    if (rc) {
+        view_close(s);
+        return task_store_failed(t, rc, false);
+    }
+    return task_ok(t, read_only ? "READ-ONLY" : "READ-WRITE",
+                   read_only ? "EXAMINE completed" : "SELECT completed");
+}
+
+enum step cmd_select(struct task *t)
+{
+    return select_mailbox(t, false);
+}
+
+enum step cmd_examine(struct task *t)
+{
+    return select_mailbox(t, true);
+}
+
+enum step cmd_unselect(struct task *t)
+{
+    view_close(t->session);
+    return task_ok(t, NULL, "UNSELECT completed");
+}
+
+enum step cmd_close(struct task *t)
+{
+    struct view *v = t->session->view;
+    if (!t->submitted && !v->read_only && !v->gone) {
+        request_init(&t->request, REQUEST_EXPUNGE, NULL, NULL);
+        t->request.mailbox = v->mailbox;
+        return task_request(t);
+    }
+    if (t->submitted && t->request.result.error && t->request.result.error != ERR_NOT_FOUND)
+        return task_store_failed(t, t->request.result.error, false);
+    view_close(t->session);
+    return task_ok(t, NULL, "CLOSE completed");
+}

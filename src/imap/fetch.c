@@ -1,0 +1,183 @@
+/* imap/fetch.c: the response for one message (RFC 9051 section 7.5.2).
+ *
+ * What is asked for often was made at append (message/derived.h) in the bytes that go out; here it is
+ * copied. A response is always queued whole, so that other commands' answers can follow at any time. */
+#include "imap/fetch.h"
+
+#include "wire/date.h"
+#include "wire/write.h"
+
+static void put_label(struct buf *b, const struct fetch_item *item)
+{
+    buf_put_span(b, item->label);
+    buf_put_byte(b, ' ');
+}
+
+/* The record, from the index or recomputed into `made`. */
+static int find_derived(struct session *s, struct snap *snap, uint64_t message_id, struct buf *made,
+                        struct span *ret)
+{
+    int rc = snap_derived(snap, message_id, ret);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    rc = account_derive(s->account, message_id, made);
+    if (rc == 0)
+        *ret = buf_span(made);
+    return rc;
+}
+
+/* No such part: NIL for BODY[...] and BINARY[...], 0 for BINARY.SIZE. */
+static void put_absent(struct buf *b, const struct fetch_item *item)
+{
+    put_label(b, item);
+    buf_put_str(b, item->kind == FETCH_BINARY_SIZE ? "0" : "NIL");
+}
+
+static int put_part(struct session *s, struct buf **b, const struct message_access *m,
+                    const struct fetch_item *item, struct span derived,
+                    struct fetch_trouble *trouble)
+{
+    struct section_range r;
+    int rc;
+    if (item->kind == FETCH_SECTION && item->depth == 0 && item->text == SECTION_ALL) {
+        put_label(*b, item);
+        return put_section(s, b, m, item, 0, m->where.length);
+    }
+    rc = derived_section(derived, item->section, item->depth, item->text, &r);
+    if (rc == ERR_NOT_FOUND) {
+        put_absent(*b, item);
+        return 0;
+    }
+    if (rc)
+        return rc;
+    if (item->kind == FETCH_SECTION) {
+        put_label(*b, item);
+        return put_section(s, b, m, item, r.offset, r.length);
+    }
+    rc = put_binary(s, b, m, item, &r.part);
+    if (rc == ERR_INVALID) { /* RFC 9051 section 6.4.5, UNKNOWN-CTE */
+        trouble->unknown_cte = true;
+        put_absent(*b, item);
+        rc = 0;
+    }
+    return rc;
+}
+
+static int put_derived_item(struct buf *b, const struct fetch_item *item, struct span derived)
+{
+    struct span text = SPAN_EMPTY;
+    int rc = item->kind == FETCH_ENVELOPE ? derived_envelope(derived, &text)
+             : item->kind == FETCH_BODY   ? derived_body(derived, &text)
+                                          : derived_bodystructure(derived, &text);
+    if (rc)
+        return rc;
+    put_label(b, item);
+    buf_put_span(b, text);
+    return 0;
+}
+
+static int put_item(struct session *s, struct buf **b, struct snap *snap, const struct shown *m,
+                    const struct message_access *access, struct span derived,
+                    const struct fetch_item *item, struct fetch_trouble *trouble)
+{
+    switch (item->kind) {
+    case FETCH_UID:
+        buf_put_lit(*b, "UID ");
+        buf_put_u64(*b, m->row.uid);
+        return 0;
+    case FETCH_FLAGS:
+        buf_put_lit(*b, "FLAGS ");
+        put_flags(*b, snap, &m->row, m->recent);
+        return 0;
+    case FETCH_INTERNALDATE:
+        buf_put_lit(*b, "INTERNALDATE ");
+        write_internal_date(*b, m->row.internal_date.seconds, m->row.internal_date.zone_minutes);
+        return 0;
+    case FETCH_SIZE:
+        buf_put_lit(*b, "RFC822.SIZE ");
+        buf_put_u64(*b, m->row.size);
+        return 0;
+    case FETCH_ENVELOPE:
+    case FETCH_BODY:
+    case FETCH_BODYSTRUCTURE:
+        return put_derived_item(*b, item, derived);
+    case FETCH_HEADER_FIELDS:
+        if (item->depth == 0) {
+            put_label(*b, item);
+            return put_header_fields(*b, access, item, derived);
+        }
+        /* fall through */
+    case FETCH_SECTION:
+    case FETCH_BINARY:
+    case FETCH_BINARY_SIZE:
+        return put_part(s, b, access, item, derived, trouble);
+    }
+    return ERR_INVALID;
+}
+
+static bool is_plain(const struct fetch_item *item)
+{
+    return item->kind <= FETCH_SIZE;
+}
+
+static int open_access(struct session *s, struct snap *snap, const struct fetch_plan *plan,
+                       const struct shown *m, struct buf *made, struct span *ret_derived,
+                       struct message_access *ret)
+{
+    int rc = 0;
+    *ret = (struct message_access){.account = s->account};
+    if (plan->needs_message)
+        rc = snap_message(snap, m->row.message_id, &ret->where);
+    if (rc == 0 && plan->needs_derived)
+        rc = find_derived(s, snap, m->row.message_id, made, ret_derived);
+    struct derived_info info;
+    if (rc == 0 && plan->needs_message && derived_info(*ret_derived, &info) == 0)
+        ret->has_nul = info.has_nul;
+    return rc;
+}
+
+int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *snap,
+                  const struct shown *m, bool with_flags, struct fetch_trouble *trouble)
+{
+    struct session *s = t->session;
+    autobuf made = BUF_INIT(BUF_UNLIMITED);
+    struct span derived = SPAN_EMPTY;
+    struct message_access access = {.account = s->account};
+    bool usable = m->row.message_id != 0;
+    int rc = usable ? open_access(s, snap, plan, m, &made, &derived, &access) : 0;
+    if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND) {
+        trouble->corrupt = true;
+        usable = false;
+    } else if (rc) {
+        return rc;
+    }
+    if (m->row.message_id == 0)
+        trouble->expunged = true;
+
+    struct buf *b = respond_begin(s);
+    size_t start = b->n;
+    bool first = true;
+    buf_put_lit(b, "* ");
+    buf_put_u64(b, m->seq);
+    buf_put_lit(b, " FETCH (");
+    for (size_t i = 0; i < plan->count && rc == 0; i++) {
+        const struct fetch_item *item = &plan->items[i];
+        if (!usable && item->kind != FETCH_UID && !(m->row.message_id && is_plain(item)))
+            continue;
+        if (!first)
+            buf_put_byte(b, ' ');
+        first = false;
+        rc = put_item(s, &b, snap, m, &access, derived, item, trouble);
+    }
+    if (rc == 0 && with_flags && !plan->has_flags && m->row.message_id) {
+        buf_put_str(b, first ? "FLAGS " : " FLAGS ");
+        put_flags(b, snap, &m->row, m->recent);
+        first = false;
+    }
+    if (rc == 0 && first)
+        buf_truncate(b, start);
+    else if (rc == 0)
+        buf_put_lit(b, ")\r\n");
+    respond_end(s);
+    return rc;
+}

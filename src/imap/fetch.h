@@ -1,0 +1,69 @@
+/* imap/fetch.h: FETCH as a plan that is made once and run for every message. */
+#ifndef IMAP_FETCH_H
+#define IMAP_FETCH_H
+
+#include "imap/session_int.h"
+#include "message/derived.h"
+
+enum fetch_kind {
+    FETCH_UID,
+    FETCH_FLAGS,
+    FETCH_INTERNALDATE,
+    FETCH_SIZE,
+    FETCH_ENVELOPE,
+    FETCH_BODY,
+    FETCH_BODYSTRUCTURE,
+    FETCH_SECTION,       /* BODY[...], RFC822, RFC822.HEADER, RFC822.TEXT */
+    FETCH_HEADER_FIELDS, /* BODY[HEADER.FIELDS ...] and .NOT */
+    FETCH_BINARY,
+    FETCH_BINARY_SIZE,
+};
+
+struct fetch_item {
+    enum fetch_kind kind;
+    struct span label;        /* "BODY[1.MIME]<0>" */
+    enum section_text text;
+    uint32_t *section;        /* part numbers */
+    size_t depth;
+    struct header_set fields; /* FETCH_HEADER_FIELDS */
+    bool invert;              /* .NOT */
+    bool partial;
+    uint32_t offset, length;  /* <offset.length> */
+};
+
+struct fetch_plan {
+    struct fetch_item *items;
+    size_t count;
+    bool needs_derived, needs_message;
+    bool sets_seen;
+    bool has_uid, has_flags;
+};
+
+/* Compiles the command's items into the task's arena. 0 or ERR_LIMIT. */
+int fetch_plan_make(struct task *t, struct fetch_plan *ret) must_check;
+void fetch_plan_done(struct fetch_plan *plan);
+
+/* What went wrong with some message; the command goes on and says so in its tagged answer. */
+struct fetch_trouble {
+    bool expunged, corrupt, unknown_cte;
+};
+
+/* One message's FETCH response, whole, to the session's output. with_flags: FLAGS although not asked
+ * for. 0, or a store error that ends the command. */
+int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *snap,
+                  const struct shown *m, bool with_flags, struct fetch_trouble *trouble) must_check;
+
+/* fetch_data.c: the bytes of a section. */
+struct message_access {
+    struct account *account;
+    struct message_location where;
+    bool has_nul;
+};
+int put_section(struct session *s, struct buf **b, const struct message_access *m,
+                const struct fetch_item *item, uint64_t offset, uint64_t length) must_check;
+int put_header_fields(struct buf *b, const struct message_access *m, const struct fetch_item *item,
+                      struct span derived) must_check;
+int put_binary(struct session *s, struct buf **b, const struct message_access *m,
+               const struct fetch_item *item, const struct mime_part *part) must_check;
+
+#endif
