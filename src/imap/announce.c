@@ -94,8 +94,8 @@ static int announce_exists(struct session *s, struct snap *snap, const struct ma
         return 0;
     respond_text(s, "* %u EXISTS", exists);
     uint32_t lo;
-    if (s->rev2 || v->read_only ||
-        account_claim_recent(s->account, v->mailbox, v->uidnext, &lo) || lo >= v->uidnext)
+    if (s->rev2 || v->read_only || account_claim_recent(s->account, v->mailbox, v->uidnext, &lo) ||
+        lo >= v->uidnext)
         return 0;
     ranges_add(&v->recent, lo, v->uidnext - 1);
     uint32_t recent;
@@ -140,7 +140,8 @@ static int announce_flags(struct session *s, struct snap *snap, bool *ret_more)
             *ret_more = true;
             return 0;
         }
-        uint32_t from = v->changed.v[0].lo, upto = MIN(v->changed.v[0].hi, from + ANNOUNCE_CHUNK - 1);
+        uint32_t from = v->changed.v[0].lo,
+                 upto = MIN(v->changed.v[0].hi, from + ANNOUNCE_CHUNK - 1);
         struct ranges set = {&(struct range){from, upto}, 1, 1};
         struct view_walk walk;
         struct view_cursor *cursor;
@@ -153,13 +154,7 @@ static int announce_flags(struct session *s, struct snap *snap, bool *ret_more)
         while ((rc = view_cursor_next(cursor, &m)) == 0) {
             if (m.expunged)
                 continue;
-            buf_put_lit(b, "* ");
-            buf_put_u64(b, m.seq);
-            buf_put_lit(b, " FETCH (UID ");
-            buf_put_u64(b, m.row.uid);
-            buf_put_lit(b, " FLAGS ");
-            put_flags(b, snap, &m.row, m.recent);
-            buf_put_lit(b, ")\r\n");
+            put_fetch_flags(b, snap, &m, true);
         }
         respond_end(s);
         view_cursor_close(cursor);

@@ -17,7 +17,7 @@ enum step cmd_capability(struct task *t)
 
 enum step cmd_noop(struct task *t)
 {
-    return task_ok(t, NULL, t->command->id == COMMAND_CHECK ? "CHECK completed" : "NOOP completed");
+    return task_ok(t, NULL, t->command->id == CMD_CHECK ? "CHECK completed" : "NOOP completed");
 }
 
 enum step cmd_logout(struct task *t)
@@ -31,8 +31,8 @@ enum step cmd_enable(struct task *t)
 {
     struct session *s = t->session;
     bool rev2 = false;
-    for (size_t i = 0; i < t->command->u.enable.count; i++)
-        rev2 = rev2 || span_ieq(t->command->u.enable.names[i], SPAN("IMAP4rev2"));
+    for (size_t i = 0; i < t->command->enable.n; i++)
+        rev2 = rev2 || span_ieq(t->command->enable.names[i], SPAN("IMAP4rev2"));
     /* RFC 9051 section 6.3.1: what is unknown or cannot be enabled is ignored. */
     respond_text(s, "* ENABLED%s", rev2 ? " IMAP4rev2" : "");
     if (rev2 && !s->rev2) {
@@ -55,15 +55,15 @@ void session_client_name(struct session *s, struct span name)
 {
     free(s->client_name);
     s->client_name = span_dup(name);
-    s->in_order = !s->host->settings.side_by_side ||
-                  named_in(s->host->settings.in_order_clients, name);
+    s->in_order =
+        !s->host->settings.side_by_side || named_in(s->host->settings.in_order_clients, name);
 }
 
 enum step cmd_id(struct task *t)
 {
-    const struct id_args *id = &t->command->u.id;
-    for (size_t i = 0; i < id->count; i++)
-        if (span_ieq(id->pairs[i].name, SPAN("name")) && !id->pairs[i].nil)
+    const struct cmd_id *id = &t->command->idp;
+    for (size_t i = 0; i < id->n; i++)
+        if (span_ieq(id->pairs[i].field, SPAN("name")) && !id->pairs[i].nil)
             session_client_name(t->session, id->pairs[i].value);
     respond_text(t->session, "* ID (\"name\" \"Martlet\" \"version\" \"%s\")", MARTLET_VERSION);
     return task_ok(t, NULL, "ID completed");
@@ -75,7 +75,8 @@ enum step cmd_namespace(struct task *t)
     return task_ok(t, NULL, "NAMESPACE completed");
 }
 
-/* IDLE (RFC 9051 section 6.3.13): the task waits; the view wakes it for news, the input for DONE. */
+/* IDLE (RFC 9051 section 6.3.13): the task waits; the view wakes it for news, the input for DONE.
+ */
 enum step cmd_idle(struct task *t)
 {
     struct session *s = t->session;

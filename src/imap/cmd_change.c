@@ -1,4 +1,5 @@
-/* imap/cmd_change.c: EXPUNGE, STORE, COPY, MOVE (RFC 9051 sections 6.4.3, 6.4.6 to 6.4.8, 6.4.9). */
+/* imap/cmd_change.c: EXPUNGE, STORE, COPY, MOVE (RFC 9051 sections 6.4.3, 6.4.6 to 6.4.8, 6.4.9).
+ */
 #include "imap/commands.h"
 
 enum step task_request(struct task *t)
@@ -53,7 +54,7 @@ enum step cmd_expunge(struct task *t)
     request_init(&t->request, REQUEST_EXPUNGE, NULL, NULL);
     t->request.mailbox = s->view->mailbox;
     if (t->command->uid) {
-        if (!resolve(t, &t->command->u.expunge.set))
+        if (!resolve(t, &t->command->expunge.set))
             return STEP_DONE;
         if (t->request.uids.n == 0)
             return task_ok(t, NULL, "EXPUNGE completed; no such messages");
@@ -79,7 +80,7 @@ static void store_cleanup(struct task *t)
 
 static enum step store_begin(struct task *t)
 {
-    const struct store_args *a = &t->command->u.store;
+    const struct cmd_store *a = &t->command->store;
     struct view *v = t->session->view;
     struct store_state *st = arena_new(&t->arena, struct store_state);
     if (!st)
@@ -97,17 +98,17 @@ static enum step store_begin(struct task *t)
     t->request.mode = a->mode == STORE_FLAGS_ADD      ? STORE_ADD
                       : a->mode == STORE_FLAGS_REMOVE ? STORE_REMOVE
                                                       : STORE_REPLACE;
-    t->request.flags = a->flags.system;
+    t->request.flags = store_flags(a->flags.system);
     t->request.keywords = a->flags.keywords;
-    t->request.keyword_count = a->flags.keyword_count;
+    t->request.keyword_count = a->flags.n_keywords;
     t->request.view_modseq = v->modseq;
     if (st->asked.n == 0)
         return task_ok(t, NULL, "STORE completed; no such messages");
     return task_request(t);
 }
 
-/* The client knows its own change: it is no news, unless someone else changed the same message before
- * or after. */
+/* The client knows its own change: it is no news, unless someone else changed the same message
+ * before or after. */
 static int forget_own(struct task *t, struct snap *snap)
 {
     struct store_state *st = t->data;
@@ -185,7 +186,7 @@ enum step cmd_store(struct task *t)
         int rc = forget_own(t, snap);
         if (rc)
             return task_store_failed(t, rc, false);
-        if (t->command->u.store.silent)
+        if (t->command->store.silent)
             return store_end(t);
         st->walking = true;
         view_walk_init(&st->walk, t->session, &st->asked);
@@ -217,8 +218,8 @@ static void put_copyuid(struct task *t, struct buf *b)
 static enum step copy_begin(struct task *t, enum request_kind kind)
 {
     request_init(&t->request, kind, NULL, NULL);
-    if (!task_mailbox_name(t, t->command->u.copy.mailbox, &t->request.name) ||
-        !resolve(t, &t->command->u.copy.set))
+    if (!task_mailbox_name(t, t->command->copy.name, &t->request.name) ||
+        !resolve(t, &t->command->copy.set))
         return STEP_DONE;
     if (t->session->view->gone)
         return task_no(t, "NONEXISTENT", "The mailbox has been deleted");

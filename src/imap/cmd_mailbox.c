@@ -45,7 +45,7 @@ enum step cmd_create(struct task *t)
 {
     if (t->submitted)
         return name_done(t, "CREATE completed");
-    enum step step = name_request(t, REQUEST_CREATE, t->command->u.create.mailbox);
+    enum step step = name_request(t, REQUEST_CREATE, t->command->create.name);
     return step;
 }
 
@@ -53,7 +53,7 @@ enum step cmd_delete(struct task *t)
 {
     if (t->submitted)
         return name_done(t, "DELETE completed");
-    return name_request(t, REQUEST_DELETE, t->command->u.mailbox.name);
+    return name_request(t, REQUEST_DELETE, t->command->mailbox.name);
 }
 
 enum step cmd_rename(struct task *t)
@@ -61,11 +61,11 @@ enum step cmd_rename(struct task *t)
     if (t->submitted)
         return name_done(t, "RENAME completed");
     struct span to;
-    if (!task_mailbox_name(t, t->command->u.rename.to, &to))
+    if (!task_mailbox_name(t, t->command->rename.to, &to))
         return STEP_DONE;
     request_init(&t->request, REQUEST_RENAME, NULL, NULL);
     t->request.new_name = to;
-    if (!task_mailbox_name(t, t->command->u.rename.from, &t->request.name))
+    if (!task_mailbox_name(t, t->command->rename.from, &t->request.name))
         return STEP_DONE;
     return task_request(t);
 }
@@ -74,12 +74,12 @@ enum step cmd_subscribe(struct task *t)
 {
     if (t->submitted)
         return name_done(t, "SUBSCRIBE completed");
-    return name_request(t, REQUEST_SUBSCRIBE, t->command->u.mailbox.name);
+    return name_request(t, REQUEST_SUBSCRIBE, t->command->mailbox.name);
 }
 
 enum step cmd_unsubscribe(struct task *t)
 {
     if (t->submitted)
         return name_done(t, "UNSUBSCRIBE completed");
-    return name_request(t, REQUEST_UNSUBSCRIBE, t->command->u.mailbox.name);
+    return name_request(t, REQUEST_UNSUBSCRIBE, t->command->mailbox.name);
 }

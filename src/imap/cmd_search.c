@@ -4,20 +4,20 @@
 #include "imap/search.h"
 #include "store/account.h"
 
-enum { SEARCH_BYTES_SLICE = 512 * 1024, SEARCH_SCRATCH_MAX = 1 << 20 };
+enum { SEARCH_BYTES_SLICE = 512 * 1024 };
 
 struct search_state {
     struct search_program program;
     struct view_walk walk;
-    struct ranges uids, seqs;  /* what was found */
+    struct ranges uids, seqs; /* what was found */
     struct buf scratch;
-    struct buf chunk;          /* bytes of the message being read */
+    struct buf chunk; /* bytes of the message being read */
     struct message_location where;
-    struct buf made;           /* a derived record that was not in the index */
-    struct shown open;         /* the message whose bytes are being searched */
-    struct buf open_derived;   /* copies: the snapshot they came from is gone by then */
+    struct buf made;         /* a derived record that was not in the index */
+    struct shown open;       /* the message whose bytes are being searched */
+    struct buf open_derived; /* copies: the snapshot they came from is gone by then */
     unsigned char open_keywords[2 * KEYWORDS_PER_MESSAGE];
-    bool reading;              /* `open` is not decided yet */
+    bool reading; /* `open` is not decided yet */
     bool damaged;
 };
 
@@ -170,10 +170,10 @@ static void answer_search(struct session *s, const struct ranges *numbers)
 static void answer_esearch(struct task *t, const struct ranges *numbers)
 {
     struct session *s = t->session;
-    unsigned want = t->command->u.search.returns;
+    unsigned want = t->command->search.ret;
     struct buf *b = respond_begin(s);
     buf_put_lit(b, "* ESEARCH (TAG \"");
-    put_quoted_tag(b, t->command->tag);
+    buf_put_span(b, t->command->tag); /* no character of a tag needs quoting */
     buf_put_lit(b, "\")");
     if (t->command->uid)
         buf_put_lit(b, " UID");
@@ -219,17 +219,19 @@ static enum step search_end(struct task *t)
 {
     struct search_state *st = t->data;
     struct session *s = t->session;
-    const struct search_args *a = &t->command->u.search;
+    const struct cmd_search *a = &t->command->search;
     const struct ranges *numbers = t->command->uid ? &st->uids : &st->seqs;
-    if (a->returns & SEARCH_RETURN_SAVE)
-        save_result(s, a->returns, &st->uids);
-    unsigned shown = SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT;
+    if (a->ret & SEARCH_RETURN_SAVE)
+        save_result(s, a->ret, &st->uids);
+    unsigned shown =
+        SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT;
     if (!a->has_return && !s->rev2)
         answer_search(s, numbers);
-    else if (a->returns & shown)
+    else if (a->ret & shown)
         answer_esearch(t, numbers);
     if (st->damaged)
-        return task_no(t, "CORRUPTION", "Some messages could not be read; the others were searched");
+        return task_no(t, "CORRUPTION",
+                       "Some messages could not be read; the others were searched");
     return task_ok(t, NULL, "SEARCH completed");
 }
 
@@ -237,10 +239,11 @@ static enum step search_end(struct task *t)
 
 static enum step search_failed(struct task *t, int rc)
 {
-    /* RFC 9051 section 6.4.4.1: a failed SEARCH (SAVE) leaves the empty result, a BAD one does not. */
+    /* RFC 9051 section 6.4.4.1: a failed SEARCH (SAVE) leaves the empty result, a BAD one does not.
+     */
     if (rc == ERR_INVALID)
         return task_bad(t, "There is no message with that number");
-    if (t->command->u.search.returns & SEARCH_RETURN_SAVE)
+    if (t->command->search.ret & SEARCH_RETURN_SAVE)
         ranges_reset(&t->session->saved);
     if (rc == ERR_DENIED)
         return task_no(t, "BADCHARSET (US-ASCII UTF-8)", "That charset is not known here");
@@ -267,34 +270,43 @@ static enum step search_begin(struct task *t, struct snap *snap)
     return STEP_AGAIN;
 }
 
-enum step cmd_search(struct task *t)
+/* Look at messages until the slice is used up: rows are cheap, bytes are not. */
+static int search_slice(struct task *t, struct snap *snap)
 {
     struct search_state *st = t->data;
-    autosnap *snap = NULL;
     struct view_cursor *c;
     struct shown m;
-    if (!task_view(t, &snap))
-        return STEP_DONE;
-    if (!st) {
-        if (search_begin(t, snap) == STEP_DONE)
-            return STEP_DONE;
-        st = t->data;
-    }
+    int64_t bytes = SEARCH_BYTES_SLICE;
     if (st->reading && read_on(t, snap))
-        return STEP_AGAIN;
+        return 0;
     int rc = view_cursor_open(&st->walk, snap, &c);
-    for (int rows = 0; rc == 0; rows++) {
-        if (st->reading || rows == SEARCH_ROWS) {
-            view_cursor_close(c);
-            return STEP_AGAIN;
-        }
+    if (rc)
+        return rc;
+    for (int rows = 0; rows < SLICE_ROWS * 4 && bytes > 0; rows++) {
         rc = view_cursor_next(c, &m);
-        if (rc == 0 && !(m.expunged && m.row.message_id == 0))
+        if (rc == 0 && m.row.message_id)
             rc = look_at(t, snap, &m);
-        if (rc == 0 && st->reading) /* most messages are small: finished in this slice */
-            if (read_on(t, snap) == 0 && (st->read_budget -= (int64_t)m.row.size) > 0)
-                continue;
+        if (rc)
+            break;
+        if (st->reading) {
+            bytes -= (int64_t)m.row.size;
+            if (read_on(t, snap))
+                break;
+        }
     }
     view_cursor_close(c);
-    return rc == ERR_NOT_FOUND ? search_end(t) : task_store_failed(t, rc, false);
+    return rc;
+}
+
+enum step cmd_search(struct task *t)
+{
+    autosnap *snap = NULL;
+    if (!task_view(t, &snap))
+        return STEP_DONE;
+    if (!t->data && search_begin(t, snap) == STEP_DONE)
+        return STEP_DONE;
+    int rc = search_slice(t, snap);
+    if (rc == 0)
+        return STEP_AGAIN;
+    return rc == ERR_NOT_FOUND ? search_end(t) : search_failed(t, rc);
 }

@@ -1,4 +1,5 @@
-/* imap/cmd_select.c: SELECT, EXAMINE, CLOSE, UNSELECT (RFC 9051 sections 6.3.2, 6.3.3, 6.4.1, 6.4.2). */
+/* imap/cmd_select.c: SELECT, EXAMINE, CLOSE, UNSELECT (RFC 9051
+ * sections 6.3.2, 6.3.3, 6.4.1, 6.4.2). */
 #include "imap/commands.h"
 #include "imap/list.h"
 
@@ -102,7 +103,7 @@ static enum step select_mailbox(struct task *t, bool read_only)
             respond_text(s, "* OK [CLOSED] Previous mailbox closed");
     }
     struct span name;
-    if (!task_mailbox_name(t, t->command->u.mailbox.name, &name))
+    if (!task_mailbox_name(t, t->command->mailbox.name, &name))
         return STEP_DONE;
     autosnap *snap = NULL;
     struct mailbox_info info;

@@ -7,7 +7,8 @@
 /* What the command reads and changes, and its first step; NULL if it is not a session's command. */
 task_step *command_prepare(struct task *t, struct effects *ret);
 
-/* A mailbox name as the client wrote it, in its stored form; false after ending the task with NO. */
+/* A mailbox name as the client wrote it, in its stored form; false after ending the task with NO.
+ */
 bool task_mailbox_name(struct task *t, struct span given, struct span *ret);
 /* Submit t->request and wait; the step is called again with t->submitted set. */
 enum step task_request(struct task *t);

@@ -1,11 +1,11 @@
 /* imap/fetch.c: the response for one message (RFC 9051 section 7.5.2).
  *
- * What is asked for often was made at append (message/derived.h) in the bytes that go out; here it is
- * copied. A response is always queued whole, so that other commands' answers can follow at any time. */
+ * What is asked for often was made at append (message/derived.h) in the bytes that go out; here it
+ * is copied. A response is always queued whole, so that other commands' answers can follow at any
+ * time. */
 #include "imap/fetch.h"
 
 #include "wire/date.h"
-#include "wire/write.h"
 
 static void put_label(struct buf *b, const struct fetch_item *item)
 {
@@ -30,7 +30,7 @@ static int find_derived(struct session *s, struct snap *snap, uint64_t message_i
 static void put_absent(struct buf *b, const struct fetch_item *item)
 {
     put_label(b, item);
-    buf_put_str(b, item->kind == FETCH_BINARY_SIZE ? "0" : "NIL");
+    buf_put_str(b, item->kind == ITEM_BINARY_SIZE ? "0" : "NIL");
 }
 
 static int put_part(struct session *s, struct buf **b, const struct message_access *m,
@@ -39,7 +39,7 @@ static int put_part(struct session *s, struct buf **b, const struct message_acce
 {
     struct section_range r;
     int rc;
-    if (item->kind == FETCH_SECTION && item->depth == 0 && item->text == SECTION_ALL) {
+    if (item->kind == ITEM_SECTION && item->depth == 0 && item->text == SECTION_ALL) {
         put_label(*b, item);
         return put_section(s, b, m, item, 0, m->where.length);
     }
@@ -50,7 +50,7 @@ static int put_part(struct session *s, struct buf **b, const struct message_acce
     }
     if (rc)
         return rc;
-    if (item->kind == FETCH_SECTION) {
+    if (item->kind == ITEM_SECTION) {
         put_label(*b, item);
         return put_section(s, b, m, item, r.offset, r.length);
     }
@@ -66,9 +66,9 @@ static int put_part(struct session *s, struct buf **b, const struct message_acce
 static int put_derived_item(struct buf *b, const struct fetch_item *item, struct span derived)
 {
     struct span text = SPAN_EMPTY;
-    int rc = item->kind == FETCH_ENVELOPE ? derived_envelope(derived, &text)
-             : item->kind == FETCH_BODY   ? derived_body(derived, &text)
-                                          : derived_bodystructure(derived, &text);
+    int rc = item->kind == ITEM_ENVELOPE ? derived_envelope(derived, &text)
+             : item->kind == ITEM_BODY   ? derived_body(derived, &text)
+                                         : derived_bodystructure(derived, &text);
     if (rc)
         return rc;
     put_label(b, item);
@@ -81,35 +81,35 @@ static int put_item(struct session *s, struct buf **b, struct snap *snap, const 
                     const struct fetch_item *item, struct fetch_trouble *trouble)
 {
     switch (item->kind) {
-    case FETCH_UID:
+    case ITEM_UID:
         buf_put_lit(*b, "UID ");
         buf_put_u64(*b, m->row.uid);
         return 0;
-    case FETCH_FLAGS:
+    case ITEM_FLAGS:
         buf_put_lit(*b, "FLAGS ");
         put_flags(*b, snap, &m->row, m->recent);
         return 0;
-    case FETCH_INTERNALDATE:
+    case ITEM_INTERNALDATE:
         buf_put_lit(*b, "INTERNALDATE ");
-        write_internal_date(*b, m->row.internal_date.seconds, m->row.internal_date.zone_minutes);
+        date_time_write(*b, m->row.internal_date.seconds, m->row.internal_date.zone_minutes);
         return 0;
-    case FETCH_SIZE:
+    case ITEM_SIZE:
         buf_put_lit(*b, "RFC822.SIZE ");
         buf_put_u64(*b, m->row.size);
         return 0;
-    case FETCH_ENVELOPE:
-    case FETCH_BODY:
-    case FETCH_BODYSTRUCTURE:
+    case ITEM_ENVELOPE:
+    case ITEM_BODY:
+    case ITEM_BODYSTRUCTURE:
         return put_derived_item(*b, item, derived);
-    case FETCH_HEADER_FIELDS:
+    case ITEM_HEADER_FIELDS:
         if (item->depth == 0) {
             put_label(*b, item);
             return put_header_fields(*b, access, item, derived);
         }
         /* fall through */
-    case FETCH_SECTION:
-    case FETCH_BINARY:
-    case FETCH_BINARY_SIZE:
+    case ITEM_SECTION:
+    case ITEM_BINARY:
+    case ITEM_BINARY_SIZE:
         return put_part(s, b, access, item, derived, trouble);
     }
     return ERR_INVALID;
@@ -117,7 +117,7 @@ static int put_item(struct session *s, struct buf **b, struct snap *snap, const 
 
 static bool is_plain(const struct fetch_item *item)
 {
-    return item->kind <= FETCH_SIZE;
+    return item->kind <= ITEM_SIZE;
 }
 
 static int open_access(struct session *s, struct snap *snap, const struct fetch_plan *plan,
@@ -162,7 +162,7 @@ int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *sn
     buf_put_lit(b, " FETCH (");
     for (size_t i = 0; i < plan->count && rc == 0; i++) {
         const struct fetch_item *item = &plan->items[i];
-        if (!usable && item->kind != FETCH_UID && !(m->row.message_id && is_plain(item)))
+        if (!usable && item->kind != ITEM_UID && !(m->row.message_id && is_plain(item)))
             continue;
         if (!first)
             buf_put_byte(b, ' ');

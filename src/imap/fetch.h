@@ -6,29 +6,29 @@
 #include "message/derived.h"
 
 enum fetch_kind {
-    FETCH_UID,
-    FETCH_FLAGS,
-    FETCH_INTERNALDATE,
-    FETCH_SIZE,
-    FETCH_ENVELOPE,
-    FETCH_BODY,
-    FETCH_BODYSTRUCTURE,
-    FETCH_SECTION,       /* BODY[...], RFC822, RFC822.HEADER, RFC822.TEXT */
-    FETCH_HEADER_FIELDS, /* BODY[HEADER.FIELDS ...] and .NOT */
-    FETCH_BINARY,
-    FETCH_BINARY_SIZE,
+    ITEM_UID,
+    ITEM_FLAGS,
+    ITEM_INTERNALDATE,
+    ITEM_SIZE,
+    ITEM_ENVELOPE,
+    ITEM_BODY,
+    ITEM_BODYSTRUCTURE,
+    ITEM_SECTION,       /* BODY[...], RFC822, RFC822.HEADER, RFC822.TEXT */
+    ITEM_HEADER_FIELDS, /* BODY[HEADER.FIELDS ...] and .NOT */
+    ITEM_BINARY,
+    ITEM_BINARY_SIZE,
 };
 
 struct fetch_item {
     enum fetch_kind kind;
-    struct span label;        /* "BODY[1.MIME]<0>" */
+    struct span label; /* "BODY[1.MIME]<0>" */
     enum section_text text;
-    uint32_t *section;        /* part numbers */
+    const uint32_t *section; /* part numbers */
     size_t depth;
-    struct header_set fields; /* FETCH_HEADER_FIELDS */
+    struct header_set fields; /* ITEM_HEADER_FIELDS */
     bool invert;              /* .NOT */
     bool partial;
-    uint32_t offset, length;  /* <offset.length> */
+    uint64_t offset, length; /* <offset.length> */
 };
 
 struct fetch_plan {
@@ -48,8 +48,8 @@ struct fetch_trouble {
     bool expunged, corrupt, unknown_cte;
 };
 
-/* One message's FETCH response, whole, to the session's output. with_flags: FLAGS although not asked
- * for. 0, or a store error that ends the command. */
+/* One message's FETCH response, whole, to the session's output. with_flags: FLAGS although not
+ * asked for. 0, or a store error that ends the command. */
 int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *snap,
                   const struct shown *m, bool with_flags, struct fetch_trouble *trouble) must_check;
 

@@ -1,8 +1,8 @@
 /* imap/fetch_data.c: the bytes of sections, as literals.
  *
- * Small ones are read straight into the output; large ones go as a file range, which the kernel sends
- * from its page cache. A literal cannot hold NUL (RFC 9051 section 4.3): in messages that have one it
- * is sent as 0x80; BINARY shows it. */
+ * Small ones are read straight into the output; large ones go as a file range, which the kernel
+ * sends from its page cache. A literal cannot hold NUL (RFC 9051 section 4.3): in messages that
+ * have one it is sent as 0x80; BINARY shows it. */
 #include "imap/fetch.h"
 #include "message/decode.h"
 
@@ -21,7 +21,8 @@ static void hide_nul(struct buf *b, size_t from)
         *p = (char)0x80;
 }
 
-static int put_inline(struct buf *b, const struct message_access *m, uint64_t offset, uint64_t length)
+static int put_inline(struct buf *b, const struct message_access *m, uint64_t offset,
+                      uint64_t length)
 {
     size_t from = b->n;
     int rc = account_read(m->account, &m->where, offset, length, b);
@@ -126,7 +127,7 @@ int put_header_fields(struct buf *b, const struct message_access *m, const struc
 struct binary_source {
     struct account *account;
     struct message_location where;
-    uint64_t at, end;   /* still to be read, in the message */
+    uint64_t at, end; /* still to be read, in the message */
     struct cte_decoder decoder;
     uint64_t skip, left; /* of the decoded bytes */
     struct buf decoded;
@@ -223,7 +224,7 @@ int put_binary(struct session *s, struct buf **b, const struct message_access *m
     }
     buf_put_span(*b, item->label);
     buf_put_byte(*b, ' ');
-    if (item->kind == FETCH_BINARY_SIZE) {
+    if (item->kind == ITEM_BINARY_SIZE) {
         buf_put_u64(*b, size);
         binary_free(src);
         return 0;

@@ -1,30 +1,45 @@
+/* imap/flags.c: flags as text. The 64 combinations of system flags and \Recent are made once, since
+ * they are written for every row of a FETCH FLAGS. */
 #include "imap/session_int.h"
+
+enum { RECENT_BIT = 1 << 5, COMBINATIONS = 64 };
+
+static struct {
+    char text[56];
+    unsigned char len;
+} combinations[COMBINATIONS];
 
 static const struct {
     uint16_t flag;
     const char *name;
-    size_t len;
 } system_flags[] = {
-    {FLAG_ANSWERED, "\\Answered", 9}, {FLAG_FLAGGED, "\\Flagged", 8}, {FLAG_DELETED, "\\Deleted", 8},
-    {FLAG_SEEN, "\\Seen", 5},         {FLAG_DRAFT, "\\Draft", 6},
+    {FLAG_ANSWERED, "\\Answered"}, {FLAG_FLAGGED, "\\Flagged"}, {FLAG_DELETED, "\\Deleted"},
+    {FLAG_SEEN, "\\Seen"},         {FLAG_DRAFT, "\\Draft"},     {RECENT_BIT, "\\Recent"},
 };
+
+__attribute__((constructor)) static void make_combinations(void)
+{
+    for (size_t bits = 0; bits < COMBINATIONS; bits++) {
+        size_t n = 0;
+        for (size_t i = 0; i < ARRAY_LEN(system_flags); i++) {
+            size_t len = strlen(system_flags[i].name);
+            if (!(bits & system_flags[i].flag))
+                continue;
+            if (n)
+                combinations[bits].text[n++] = ' ';
+            memcpy(combinations[bits].text + n, system_flags[i].name, len);
+            n += len;
+        }
+        combinations[bits].len = (unsigned char)n;
+    }
+}
 
 void put_flags(struct buf *b, struct snap *snap, const struct row *row, bool recent)
 {
-    bool first = true;
+    size_t bits = (row->flags & FLAG_ALL) | (recent ? RECENT_BIT : 0);
     buf_put_byte(b, '(');
-    for (size_t i = 0; i < ARRAY_LEN(system_flags); i++) {
-        if (!(row->flags & system_flags[i].flag))
-            continue;
-        if (!first)
-            buf_put_byte(b, ' ');
-        buf_put(b, system_flags[i].name, system_flags[i].len);
-        first = false;
-    }
-    if (recent) {
-        buf_put_str(b, first ? "\\Recent" : " \\Recent");
-        first = false;
-    }
+    buf_put(b, combinations[bits].text, combinations[bits].len);
+    bool first = bits == 0;
     for (size_t i = 0; i < row->keyword_count; i++) {
         struct span name;
         if (snap_keyword(snap, row_keyword(row, i), &name))
@@ -35,4 +50,36 @@ void put_flags(struct buf *b, struct snap *snap, const struct row *row, bool rec
         first = false;
     }
     buf_put_byte(b, ')');
+}
+
+void put_fetch_flags(struct buf *b, struct snap *snap, const struct shown *m, bool with_uid)
+{
+    buf_put_lit(b, "* ");
+    buf_put_u64(b, m->seq);
+    buf_put_lit(b, " FETCH (");
+    if (with_uid) {
+        buf_put_lit(b, "UID ");
+        buf_put_u64(b, m->row.uid);
+        buf_put_byte(b, ' ');
+    }
+    buf_put_lit(b, "FLAGS ");
+    put_flags(b, snap, &m->row, m->recent);
+    buf_put_lit(b, ")\r\n");
+}
+
+uint16_t store_flags(uint32_t wire_flags)
+{
+    static const struct {
+        uint32_t wire;
+        uint16_t flag;
+    } map[] = {
+        {WIRE_FLAG_ANSWERED, FLAG_ANSWERED}, {WIRE_FLAG_FLAGGED, FLAG_FLAGGED},
+        {WIRE_FLAG_DELETED, FLAG_DELETED},   {WIRE_FLAG_SEEN, FLAG_SEEN},
+        {WIRE_FLAG_DRAFT, FLAG_DRAFT},
+    };
+    uint16_t flags = 0;
+    for (size_t i = 0; i < ARRAY_LEN(map); i++)
+        if (wire_flags & map[i].wire)
+            flags |= map[i].flag;
+    return flags;
 }

@@ -1,4 +1,4 @@
-/* imap/list.h: LIST lines, as LIST and SELECT send them. */
+/* imap/list.h: LIST lines, as LIST and SELECT send them, and STATUS lines. */
 #ifndef IMAP_LIST_H
 #define IMAP_LIST_H
 
@@ -8,5 +8,8 @@
 int put_list_line(struct session *s, struct snap *snap, struct buf *b, struct span name) must_check;
 /* A name in the form of the session: modified UTF-7, or UTF-8 in rev2. */
 void put_mailbox_name(struct session *s, struct buf *b, struct span name);
+/* "* STATUS name (items)" CRLF; items: STATUS_ bits of wire/command.h. */
+int put_status_line(struct session *s, struct snap *snap, struct buf *b,
+                    const struct mailbox_info *info, uint32_t items) must_check;
 
 #endif

@@ -1,9 +1,9 @@
 /* imap/schedule.c: commands in progress, side by side where that is unambiguous.
  *
  * RFC 9051 section 5.5: a server may begin a command before an earlier one has finished, unless one
- * could affect the other's results. Each command says in `struct effects` what it reads and changes;
- * a command starts when no earlier unfinished one conflicts with it. Untagged EXPUNGE waits for every
- * command that forbids it and for waiting commands that name messages by number. */
+ * could affect the other's results. Each command says in `struct effects` what it reads and
+ * changes; a command starts when no earlier unfinished one conflicts with it. Untagged EXPUNGE
+ * waits for every command that forbids it and for waiting commands that name messages by number. */
 #include "imap/session_int.h"
 
 #include "imap/commands.h"
@@ -57,7 +57,7 @@ static void task_free(struct task *t)
 {
     if (t->cleanup)
         t->cleanup(t);
-    request_result_done(&t->request.result);
+    request_result_done(&t->request);
     ranges_done(&t->request.uids);
     arena_done(&t->arena);
     free(t->tagged);
@@ -84,9 +84,9 @@ void task_queue(struct task *t)
 /* A task whose request is out lives on without its session until the writer has answered. */
 void task_discard(struct task *t)
 {
-    list_remove(&t->link);
-    if (t->session)
+    if (!list_empty(&t->link))
         t->session->task_count--;
+    list_remove(&t->link);
     if (t->request_out) {
         t->orphaned = true;
         t->session = NULL;
@@ -172,8 +172,10 @@ void schedule_run(struct session *s)
             return;
         if (session_full(s))
             break; /* `drained` comes back here */
-        if (t->state == TASK_QUEUED && may_start(s, t))
+        if (t->state == TASK_QUEUED && may_start(s, t)) {
             t->state = TASK_RUNNABLE;
+            task_check_state(t);
+        }
         if (t->state != TASK_RUNNABLE)
             continue;
         if (run_task(t))

@@ -21,7 +21,7 @@ static int64_t day_of(const struct internal_date *d)
     return local >= 0 ? local / 86400 : -((-local + 86399) / 86400);
 }
 
-static enum verdict judge_sent(const struct search_key *k, struct span derived)
+static enum verdict judge_sent(const struct judge_key *k, struct span derived)
 {
     struct derived_info info;
     if (!derived.n)
@@ -31,7 +31,7 @@ static enum verdict judge_sent(const struct search_key *k, struct span derived)
     return truth(info.sent_day >= k->from && info.sent_day < k->to);
 }
 
-static enum verdict judge_field(const struct search_key *k, struct span derived, bool bytes,
+static enum verdict judge_field(const struct judge_key *k, struct span derived, bool bytes,
                                 const struct search_program *p, struct buf *scratch)
 {
     uint32_t pos = 0;
@@ -48,7 +48,7 @@ static enum verdict judge_field(const struct search_key *k, struct span derived,
     return bytes ? truth(message_search_found(p->bytes, k->number)) : VERDICT_MAYBE;
 }
 
-static enum verdict judge_key(struct search_program *p, const struct search_key *k,
+static enum verdict judge_key(struct search_program *p, const struct judge_key *k,
                               const struct shown *m, struct span derived, bool bytes,
                               struct buf *scratch)
 {
@@ -99,13 +99,14 @@ enum verdict search_judge(struct search_program *p, const struct shown *m, struc
 {
     signed char *top = p->stack; /* one past the newest value */
     for (size_t i = 0; i < p->count; i++) {
-        const struct search_key *k = &p->keys[i];
+        const struct judge_key *k = &p->keys[i];
         if (k->op == SEARCH_AND) {
             top--;
             top[-1] = (signed char)both((enum verdict)top[-1], (enum verdict)top[0]);
         } else if (k->op == SEARCH_OR) {
             top--;
-            top[-1] = (signed char)negate(both(negate((enum verdict)top[-1]), negate((enum verdict)top[0])));
+            top[-1] = (signed char)negate(
+                both(negate((enum verdict)top[-1]), negate((enum verdict)top[0])));
         } else if (k->op == SEARCH_NOT) {
             top[-1] = (signed char)negate((enum verdict)top[-1]);
         } else {

@@ -1,7 +1,8 @@
 /* imap/search.h: SEARCH as a program in postfix order (RFC 9051 section 6.4.4).
  *
- * A message is judged in up to three rounds, each dearer than the one before and entered only if the
- * answer is still open: the row; the kept header fields; the bytes. Values are no, yes or maybe. */
+ * A message is judged in up to three rounds, each dearer than the one before and entered only if
+ * the answer is still open: the row; the kept header fields; the bytes. Values are no, yes or
+ * maybe. */
 #ifndef IMAP_SEARCH_H
 #define IMAP_SEARCH_H
 
@@ -15,26 +16,26 @@ enum search_op {
     SEARCH_NOT,
     /* the row */
     SEARCH_TRUE,
-    SEARCH_FLAGS,   /* (flags & mask) == want */
+    SEARCH_FLAGS, /* (flags & mask) == want */
     SEARCH_RECENT,
     SEARCH_KEYWORD, /* id; 0xffffffff: a keyword that nobody ever used */
     SEARCH_UIDS,
     SEARCH_LARGER,
     SEARCH_SMALLER,
-    SEARCH_DAY,     /* INTERNALDATE within [from, to) */
+    SEARCH_DAY, /* INTERNALDATE within [from, to) */
     /* the derived record */
     SEARCH_SENT_DAY,
-    SEARCH_FIELD,   /* a kept header field against a needle */
+    SEARCH_FIELD, /* a kept header field against a needle */
     /* the bytes */
-    SEARCH_TERM,    /* number in terms */
+    SEARCH_TERM, /* number in terms */
 };
 
-struct search_key {
+struct judge_key {
     enum search_op op;
     uint16_t mask, want;
-    uint32_t number;         /* keyword id or term */
+    uint32_t number; /* keyword id or term */
     uint64_t size;
-    int64_t from, to;        /* days since 1970-01-01 */
+    int64_t from, to; /* days since 1970-01-01 */
     struct ranges uids;
     enum header_id field;
     struct needle *needle;
@@ -43,13 +44,13 @@ struct search_key {
 enum { SEARCH_TERMS_MAX = 64 };
 
 struct search_program {
-    struct search_key *keys;
+    struct judge_key *keys;
     size_t count;
-    struct ranges scope;     /* UIDs that can match at all */
+    struct ranges scope; /* UIDs that can match at all */
     struct search_term terms[SEARCH_TERMS_MAX];
     size_t term_count;
     struct message_search *bytes; /* NULL without terms */
-    signed char *stack;      /* count values */
+    signed char *stack;           /* count values */
     bool needs_derived;
 };
 

@@ -1,8 +1,8 @@
 /* imap/session.h: an authenticated IMAP connection (RFC 9051 section 3.2 and after).
  *
  * The mail process calls imap_session_start with a connection that the login process has
- * authenticated; from then on the session lives by itself until the client or the server ends it, and
- * frees itself. One loop thread.
+ * authenticated; from then on the session lives by itself until the client or the server ends it,
+ * and frees itself. One loop thread.
  *
  * An idle session is one small struct and its socket: no buffers, no snapshot, no UID list. */
 #ifndef IMAP_SESSION_H
@@ -11,20 +11,20 @@
 #include "base/list.h"
 #include "io/loop.h"
 #include "store/account.h"
+#include "wire/command.h"
+#include "wire/frame.h"
 
 /* What sessions are allowed to use; each limit has a clear answer when it is reached. */
 struct imap_settings {
-    bool literal_minus;         /* offer LITERAL- instead of LITERAL+ (RFC 7888 section 5) */
-    bool side_by_side;          /* run unambiguous commands side by side (RFC 9051 section 5.5) */
-    const char *const *in_order_clients; /* ID names for which it is off; NULL-terminated, or NULL */
-    size_t line_max;            /* octets of a command without its literals */
-    uint64_t literal_max;       /* octets of a message */
-    size_t command_memory;      /* octets that one command may use while it is parsed and runs */
-    size_t tasks_max;           /* commands in progress; more input waits */
-    unsigned nesting_max;       /* parentheses in a command */
-    size_t search_nodes_max;    /* keys in one SEARCH */
-    unsigned idle_timeout_s;    /* RFC 9051 section 5.4: at least 30 minutes */
-    unsigned errors_max;        /* BAD commands in a row before BYE */
+    struct frame_limits frame; /* also LITERAL+ or LITERAL- */
+    struct parse_limits parse;
+    bool side_by_side; /* run unambiguous commands side by side (RFC 9051 section 5.5) */
+    const char *const
+        *in_order_clients;   /* ID names for which it is off; NULL-terminated, or NULL */
+    size_t command_memory;   /* octets that one command may use while it is parsed and runs */
+    size_t tasks_max;        /* commands in progress; more input waits */
+    unsigned idle_timeout_s; /* RFC 9051 section 5.4: at least 30 minutes */
+    unsigned errors_max;     /* BAD commands in a row before BYE */
 };
 
 extern const struct imap_settings imap_settings_default;
@@ -36,18 +36,20 @@ struct imap_host {
     struct imap_settings settings;
     struct list sessions; /* list_init before use */
     size_t session_count;
+    void (*drained)(void *arg); /* imap_shutdown's */
+    void *drained_arg;
 };
 
 struct imap_start {
-    int fd;                 /* the connection; owned by the session from now on */
+    int fd; /* the connection; owned by the session from now on */
     struct span user;
-    struct span tag;        /* of the LOGIN or AUTHENTICATE that awaits its tagged OK */
-    bool authenticate;      /* it was AUTHENTICATE */
-    uint64_t session_id;    /* follows the connection through all processes' logs */
-    struct span peer;       /* address, for logs */
+    struct span tag;     /* of the LOGIN or AUTHENTICATE that awaits its tagged OK */
+    bool authenticate;   /* it was AUTHENTICATE */
+    uint64_t session_id; /* follows the connection through all processes' logs */
+    struct span peer;    /* address, for logs */
     bool tls;
     struct span client_name; /* from ID before login, or empty */
-    struct span input;      /* bytes that arrived after the login command */
+    struct span input;       /* bytes that arrived after the login command */
 };
 
 /* Takes a counted reference of its own to the account, answers the login command and goes on. */

@@ -10,8 +10,8 @@
  *    view_begin, which takes the snapshot and absorbs what has changed since, so that sequence
  *    numbers and the snapshot belong together.
  *  - An untagged response is queued whole within one step (a literal may be a file range).
- *  - A command ends through task_ok, task_no or task_bad, once, as its last act; these announce what
- *    the client may now be told, then send the tagged response. */
+ *  - A command ends through task_ok, task_no or task_bad, once, as its last act; these announce
+ * what the client may now be told, then send the tagged response. */
 #ifndef IMAP_SESSION_INT_H
 #define IMAP_SESSION_INT_H
 
@@ -32,7 +32,7 @@ enum resource {
     RES_COUNTS = 1 << 3,   /* what STATUS tells of any mailbox */
     RES_NAMES = 1 << 4,    /* mailboxes and their attributes */
     RES_SUBSCRIPTIONS = 1 << 5,
-    RES_SAVED = 1 << 6,    /* the saved search result */
+    RES_SAVED = 1 << 6, /* the saved search result */
 };
 
 /* Untagged answers without anything that ties them to their command. */
@@ -48,8 +48,10 @@ enum answer {
 
 /* --- view --- */
 
+struct task;
+
 struct view {
-    struct watch watch;       /* .view_modseq: no expunge after it has been announced yet */
+    struct watch watch; /* .view_modseq: no expunge after it has been announced yet */
     uint32_t mailbox;
     uint32_t uidvalidity;
     bool read_only;           /* EXAMINE */
@@ -61,6 +63,7 @@ struct view {
     struct ranges changed;    /* shown, with flags that the client may not know */
     struct ranges recent;     /* UIDs that are \Recent in this session (RFC 3501) */
     size_t keywords_told;     /* how many of the mailbox's keywords FLAGS has listed */
+    struct task *idle;        /* the IDLE that wants to hear of news */
 };
 
 /* --- tasks --- */
@@ -84,61 +87,76 @@ struct effects {
 };
 
 struct task {
-    struct list link;       /* session.tasks, in the order of arrival */
+    struct list link; /* session.tasks, in the order of arrival */
     struct session *session;
-    struct arena arena;     /* the command and all its memory */
-    struct command *command;
-    struct span text;       /* the command's text, which `command` points into */
+    struct arena arena;      /* the command and all its memory */
+    struct command *command; /* NULL: it could not be parsed */
+    struct span text;        /* the command's text, which `command` points into */
     task_step *step;
     struct effects effects;
     enum { TASK_QUEUED, TASK_RUNNABLE, TASK_WAITING, TASK_FINISHED } state;
-    void *data;             /* the command's own state, in the arena */
+    void *data;                      /* the command's own state, in the arena */
     void (*cleanup)(struct task *t); /* called before the arena goes; NULL if nothing to do */
     bool orphaned;          /* the session is gone; a request is still out (task_wake frees it) */
     struct request request; /* the one store request that a task may have out */
     bool request_out;
-    bool ending;            /* the work is done; `tagged` goes out after the announcements */
-    bool silent_end;        /* no tagged response: the session ends instead */
-    char *tagged;           /* "a1 OK ...", without CRLF */
-    struct span tag;        /* where there is no command: one that could not be parsed */
+    bool submitted; /* the request has been sent; when the step runs again, it is done */
+    bool appending; /* an APPEND whose text is not complete; not queued yet */
+    bool idle_ended, idle_ended_well;
+    bool ending;     /* the work is done; `tagged` goes out after the announcements */
+    bool silent_end; /* no tagged response: the session ends instead */
+    char *tagged;    /* "a1 OK ...", without CRLF */
+    struct span tag; /* where there is no command: one that could not be parsed */
 };
 
 /* --- session --- */
 
 struct session {
-    struct list link;       /* imap_host.sessions */
+    struct list link; /* imap_host.sessions */
     struct imap_host *host;
     struct conn *conn;
     struct account *account;
-    struct framer *framer;
-    struct buf unread;      /* input that waits until a task has ended */
+    struct frame frame;
+    struct buf unread; /* input that waits until a task has ended */
     char *user, *peer, *client_name;
     uint64_t id;
     bool tls, rev2, in_order, closing, logged_out, uid_seen;
-    bool input_stopped;     /* the conn is paused: too much in progress */
+    bool input_stopped; /* the conn is paused: too much in progress */
     struct list tasks;
     size_t task_count;
-    struct view *view;      /* NULL: authenticated state */
-    struct ranges saved;    /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */
-    struct task *reading;   /* APPEND whose literals are arriving, or IDLE that awaits DONE */
-    struct loop_task run;   /* the scheduler */
+    struct view *view;    /* NULL: authenticated state */
+    struct ranges saved;  /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */
+    struct task *reading; /* APPEND whose literals are arriving, or IDLE that awaits DONE */
+    bool input_ended;     /* the client has closed its half: finish what it sent */
+    struct loop_task run; /* the scheduler; when `dead`, the end */
+    bool dead;
     struct loop_timer timer;
-    unsigned errors;        /* BAD commands in a row */
+    unsigned errors; /* BAD commands in a row */
 };
 
 /* --- session.c --- */
-void session_close(struct session *s);                    /* drop the connection and free, soon */
-void session_bye(struct session *s, const char *text);    /* BYE, then close */
-void session_schedule(struct session *s);                 /* run tasks at the end of this turn */
+void session_close(struct session *s);                 /* drop the connection and free, soon */
+void session_bye(struct session *s, const char *text); /* BYE, then close */
+void session_schedule(struct session *s);              /* run tasks at the end of this turn */
 
-void session_task_ended(struct session *s);               /* there may be room for more input */
+void session_client_name(struct session *s, struct span name);
+void session_put_capabilities(struct session *s, struct buf *b);
+void session_task_ended(struct session *s); /* there may be room for more input */
+
+void task_check_state(struct task *t);
+
+/* --- cmd_append.c: the literals of an APPEND, as they arrive --- */
+void append_literal_ask(struct session *s, const struct frame_event *ev);
+void append_literal_start(struct session *s, const struct frame_event *ev);
+void append_literal_data(struct session *s, struct span bytes);
+void append_literal_end(struct session *s);
 
 /* --- schedule.c --- */
 struct task *task_new(struct session *s);
 void task_queue(struct task *t);
 void task_discard(struct task *t);
 void schedule_run(struct session *s);
-void task_wake(struct task *t);                           /* a waiting task may go on */
+void task_wake(struct task *t); /* a waiting task may go on */
 /* Send t->request (filled) to the account's writer; the task gets woken when it is done. */
 void task_submit(struct task *t);
 
@@ -151,7 +169,8 @@ static inline bool session_full(struct session *s)
 struct buf *respond_begin(struct session *s);
 void respond_end(struct session *s);
 void respond_text(struct session *s, const char *fmt, ...) printf_like(2, 3); /* with CRLF */
-enum step task_ok(struct task *t, const char *code, const char *text); /* code: "READ-ONLY" or NULL */
+enum step task_ok(struct task *t, const char *code,
+                  const char *text); /* code: "READ-ONLY" or NULL */
 enum step task_no(struct task *t, const char *code, const char *text);
 enum step task_bad(struct task *t, const char *text);
 /* The tagged answer to a failed store request, with the response code that fits (RFC 9051 section
@@ -171,12 +190,13 @@ uint32_t view_last_uid(struct view *v, struct snap *snap); /* 0 in an empty mail
 int view_resolve(struct session *s, struct snap *snap, const struct seqset *set, bool uid,
                  struct ranges *ret) must_check;
 
-/* Walks the messages that the client is shown (expunged ones from their ghosts) within UID ranges. */
+/* Walks the messages that the client is shown (expunged ones from their ghosts) within UID ranges.
+ */
 struct view_walk {
     struct session *session;
     const struct ranges *uids;
-    size_t range;          /* in uids */
-    uint32_t next_uid;     /* where to go on; survives between slices */
+    size_t range;      /* in uids */
+    uint32_t next_uid; /* where to go on; survives between slices */
     bool started;
 };
 struct view_cursor; /* one slice's position */
@@ -201,6 +221,10 @@ int recent_count(struct session *s, struct snap *snap, uint32_t *ret) must_check
 void announce_keywords(struct session *s, struct snap *snap, const struct mailbox_info *info);
 
 /* --- flags.c --- */
-void put_flags(struct buf *b, struct snap *snap, const struct row *row, bool recent); /* "(\Seen x)" */
+void put_flags(struct buf *b, struct snap *snap, const struct row *row,
+               bool recent); /* "(\Seen x)" */
+/* "* 5 FETCH (UID 7 FLAGS (...))" with or without UID. */
+void put_fetch_flags(struct buf *b, struct snap *snap, const struct shown *m, bool with_uid);
+uint16_t store_flags(uint32_t wire_flags); /* WIRE_FLAG_ bits as the store has them */
 
 #endif

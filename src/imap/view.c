@@ -145,15 +145,14 @@ uint32_t view_last_uid(struct view *v, struct snap *snap)
     return view_uid_at(v, snap, v->exists, &uid) ? 0 : uid;
 }
 
-static int resolve_uids(struct view *v, struct snap *snap, const struct seqset *set,
-                        struct ranges *ret)
+/* With "*" as max; what is above max is dropped. */
+static int resolve_numbers(const struct seqset *set, uint32_t max, struct ranges *ret)
 {
-    uint32_t last = view_last_uid(v, snap);
-    struct ranges all = RANGES_INIT;
-    int rc = seqset_resolve(set, last, &all);
-    if (rc == 0 && v->uidnext > 1)
-        add_clamped(ret, &all, v->uidnext);
-    ranges_done(&all);
+    autoarena arena = ARENA_INIT(1 << 24);
+    struct seqset plain;
+    int rc = seqset_resolve(set, max, &arena, &plain);
+    for (size_t i = 0; rc == 0 && i < plain.n; i++)
+        ranges_add(ret, plain.r[i].lo, plain.r[i].hi);
     return rc;
 }
 
@@ -161,12 +160,12 @@ static int resolve_seqs(struct view *v, struct snap *snap, const struct seqset *
                         struct ranges *ret)
 {
     /* RFC 9051 section 9, seq-number: a number above EXISTS, or "*" in an empty mailbox, is BAD. */
+    if (set->highest > v->exists || (set->star && v->exists == 0))
+        return ERR_INVALID;
     autoranges seqs = RANGES_INIT;
-    int rc = v->exists == 0 || v->gone ? ERR_INVALID : seqset_resolve(set, v->exists, &seqs);
+    int rc = resolve_numbers(set, v->exists, &seqs);
     if (rc)
         return rc;
-    if (seqs.n && seqs.v[seqs.n - 1].hi > v->exists)
-        return ERR_INVALID;
     cleanup_with(cleanup_seq_map) struct seq_map map;
     seq_map_init(&map, v, snap);
     for (size_t i = 0; i < seqs.n; i++) {
@@ -182,11 +181,17 @@ static int resolve_seqs(struct view *v, struct snap *snap, const struct seqset *
 int view_resolve(struct session *s, struct snap *snap, const struct seqset *set, bool uid,
                  struct ranges *ret)
 {
-    if (set->saved) { /* "$": UIDs of the saved result, those that are still shown */
-        ranges_copy(ret, &s->saved);
+    struct view *v = s->view;
+    int rc = 0;
+    if (v->gone) /* every message has been deleted with the mailbox */
         return 0;
-    }
-    return uid ? resolve_uids(s->view, snap, set, ret) : resolve_seqs(s->view, snap, set, ret);
+    if (uid)
+        rc = resolve_numbers(set, view_last_uid(v, snap), ret);
+    else
+        rc = resolve_seqs(v, snap, set, ret);
+    if (rc == 0 && set->saved) /* "$": RFC 9051 section 6.4.4.1 */
+        ranges_add_all(ret, &s->saved);
+    return rc;
 }
 
 /* --- walking --- */
@@ -195,9 +200,9 @@ struct view_cursor {
     struct view_walk *walk;
     struct snap *snap;
     struct row_cursor *rows;
-    struct row row;    /* the live row at or after the walk's position */
+    struct row row; /* the live row at or after the walk's position */
     bool have_row, at_end;
-    uint32_t seq;      /* of the next message in this range; 0: to be worked out */
+    uint32_t seq; /* of the next message in this range; 0: to be worked out */
 };
 
 void view_walk_init(struct view_walk *w, struct session *s, const struct ranges *uids)

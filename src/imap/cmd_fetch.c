@@ -1,0 +1,267 @@
+/* imap/cmd_fetch.c: FETCH and UID FETCH (RFC 9051 section 6.4.5).
+ *
+ * Where an item sets \Seen, messages go in batches: first the writer marks those that are unseen,
+ * then their responses follow with FLAGS. So a client that goes away early leaves the rest unread.
+ */
+#include "imap/commands.h"
+#include "imap/fetch.h"
+#include "wire/write.h"
+
+enum { SEEN_BATCH = 100 };
+
+struct fetch_state {
+    struct fetch_plan plan;
+    struct ranges uids;
+    struct view_walk walk;
+    struct fetch_trouble trouble;
+    /* \Seen: */
+    struct ranges batch, marked; /* UIDs looked at ahead; those that became \Seen */
+    uint32_t batch_end;          /* the walk may go up to this UID */
+    bool marking;                /* the request is out */
+    bool have_batch;
+};
+
+void fetch_plan_done(struct fetch_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        header_set_done(&plan->items[i].fields);
+}
+
+static void fetch_cleanup(struct task *t)
+{
+    struct fetch_state *st = t->data;
+    fetch_plan_done(&st->plan);
+    ranges_done(&st->uids);
+    ranges_done(&st->batch);
+    ranges_done(&st->marked);
+}
+
+/* --- the plan --- */
+
+static const struct {
+    uint32_t att;
+    enum fetch_kind kind;
+    const char *label;
+    enum section_text text;
+    bool derived, message;
+} simple_items[] = {
+    {FETCH_UID, ITEM_UID, "", SECTION_ALL, false, false},
+    {FETCH_FLAGS, ITEM_FLAGS, "", SECTION_ALL, false, false},
+    {FETCH_INTERNALDATE, ITEM_INTERNALDATE, "", SECTION_ALL, false, false},
+    {FETCH_RFC822_SIZE, ITEM_SIZE, "", SECTION_ALL, false, false},
+    {FETCH_ENVELOPE, ITEM_ENVELOPE, "ENVELOPE", SECTION_ALL, true, false},
+    {FETCH_BODY, ITEM_BODY, "BODY", SECTION_ALL, true, false},
+    {FETCH_BODYSTRUCTURE, ITEM_BODYSTRUCTURE, "BODYSTRUCTURE", SECTION_ALL, true, false},
+    {FETCH_RFC822_HEADER, ITEM_SECTION, "RFC822.HEADER", SECTION_HEADER, true, true},
+    {FETCH_RFC822_TEXT, ITEM_SECTION, "RFC822.TEXT", SECTION_TEXT, true, true},
+    {FETCH_RFC822, ITEM_SECTION, "RFC822", SECTION_ALL, true, true},
+};
+
+static struct fetch_item *add_item(struct fetch_plan *plan, enum fetch_kind kind, bool derived,
+                                   bool message)
+{
+    struct fetch_item *item = &plan->items[plan->count++];
+    item->kind = kind;
+    plan->needs_derived |= derived;
+    plan->needs_message |= message;
+    plan->has_flags |= kind == ITEM_FLAGS;
+    plan->has_uid |= kind == ITEM_UID;
+    return item;
+}
+
+static const enum section_text section_texts[] = {
+    [SPEC_ALL] = SECTION_ALL,
+    [SPEC_HEADER] = SECTION_HEADER,
+    [SPEC_HEADER_FIELDS] = SECTION_HEADER,
+    [SPEC_HEADER_FIELDS_NOT] = SECTION_HEADER,
+    [SPEC_TEXT] = SECTION_TEXT,
+    [SPEC_MIME] = SECTION_MIME,
+};
+
+static int add_section(struct task *t, struct fetch_plan *plan, const struct fetch_section *sec)
+{
+    bool fields = sec->text == SPEC_HEADER_FIELDS || sec->text == SPEC_HEADER_FIELDS_NOT;
+    enum fetch_kind kind = sec->kind == SECTION_BINARY        ? ITEM_BINARY
+                           : sec->kind == SECTION_BINARY_SIZE ? ITEM_BINARY_SIZE
+                           : fields                           ? ITEM_HEADER_FIELDS
+                                                              : ITEM_SECTION;
+    struct fetch_item *item = add_item(plan, kind, true, true);
+    autobuf label = BUF_INIT(BUF_UNLIMITED);
+    write_section_name(&label, sec, t->session->rev2);
+    item->label = arena_copy(&t->arena, buf_span(&label));
+    item->text = section_texts[sec->text];
+    item->section = sec->part;
+    item->depth = sec->n_part;
+    item->partial = sec->has_partial;
+    item->offset = sec->offset;
+    item->length = sec->length;
+    if (fields) {
+        header_set_init(&item->fields, sec->fields, sec->n_fields);
+        item->invert = sec->text == SPEC_HEADER_FIELDS_NOT;
+    }
+    return t->arena.spent ? ERR_LIMIT : 0;
+}
+
+int fetch_plan_make(struct task *t, struct fetch_plan *ret)
+{
+    const struct cmd_fetch *a = &t->command->fetch;
+    uint32_t atts = a->atts | (t->command->uid ? FETCH_UID : 0);
+    ret->items =
+        arena_array(&t->arena, ARRAY_LEN(simple_items) + a->n_sections, sizeof(*ret->items));
+    if (!ret->items)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < ARRAY_LEN(simple_items); i++) {
+        if (!(atts & simple_items[i].att))
+            continue;
+        struct fetch_item *item =
+            add_item(ret, simple_items[i].kind, simple_items[i].derived, simple_items[i].message);
+        item->label = span_str(simple_items[i].label);
+        item->text = simple_items[i].text;
+    }
+    for (unsigned i = 0; i < a->n_sections; i++) {
+        int rc = add_section(t, ret, &a->sections[i]);
+        if (rc)
+            return rc;
+    }
+    ret->sets_seen = a->sets_seen;
+    return 0;
+}
+
+/* --- running --- */
+
+static enum step fetch_begin(struct task *t, struct snap *snap)
+{
+    struct session *s = t->session;
+    struct fetch_state *st = arena_new(&t->arena, struct fetch_state);
+    if (!st)
+        return task_no(t, "LIMIT", "The command needs too much memory");
+    t->data = st;
+    t->cleanup = fetch_cleanup;
+    int rc = fetch_plan_make(t, &st->plan);
+    if (rc)
+        return task_no(t, "LIMIT", "The command needs too much memory");
+    if (s->view->read_only || s->view->gone)
+        st->plan.sets_seen = false;
+    rc = view_resolve(s, snap, &t->command->fetch.set, t->command->uid, &st->uids);
+    if (rc == ERR_INVALID)
+        return task_bad(t, "There is no message with that number");
+    if (rc)
+        return task_store_failed(t, rc, false);
+    view_walk_init(&st->walk, s, &st->uids);
+    return STEP_AGAIN;
+}
+
+static enum step fetch_end(struct task *t)
+{
+    struct fetch_state *st = t->data;
+    if (st->trouble.unknown_cte)
+        return task_no(t, "UNKNOWN-CTE", "Some content could not be decoded");
+    if (st->trouble.corrupt)
+        return task_no(t, "CORRUPTION", "Some messages could not be read; the others are complete");
+    if (st->trouble.expunged)
+        return task_no(t, "EXPUNGEISSUED", "Some of the messages have been expunged");
+    return task_ok(t, NULL, "FETCH completed");
+}
+
+/* Looks ahead: which of the next messages are unseen? Submits the change if any is. */
+static int mark_batch(struct task *t, struct snap *snap)
+{
+    struct fetch_state *st = t->data;
+    struct view_walk ahead = st->walk;
+    struct view_cursor *c;
+    struct shown m;
+    int rc = view_cursor_open(&ahead, snap, &c);
+    if (rc)
+        return rc;
+    ranges_reset(&st->marked);
+    st->batch_end = 0;
+    request_init(&t->request, REQUEST_STORE, NULL, NULL);
+    for (int n = 0; n < SEEN_BATCH && (rc = view_cursor_next(c, &m)) == 0; n++) {
+        st->batch_end = m.row.uid;
+        if (!m.expunged && !(m.row.flags & FLAG_SEEN))
+            ranges_add(&t->request.uids, m.row.uid, m.row.uid);
+    }
+    view_cursor_close(c);
+    if (rc && rc != ERR_NOT_FOUND)
+        return rc;
+    if (t->request.uids.n == 0)
+        return 0;
+    t->request.mailbox = t->session->view->mailbox;
+    t->request.mode = STORE_ADD;
+    t->request.flags = FLAG_SEEN;
+    t->request.view_modseq = t->session->view->modseq;
+    st->marking = true;
+    return 0;
+}
+
+/* After the writer's answer: the responses to come tell the new flags. */
+static void take_marked(struct task *t)
+{
+    struct fetch_state *st = t->data;
+    st->marking = false;
+    if (t->request.result.error == 0)
+        ranges_copy(&st->marked, &t->request.result.uids);
+    request_result_done(&t->request);
+    ranges_done(&t->request.uids);
+}
+
+/* Whether the message belongs to a later batch, whose flags are not set yet. */
+static bool batch_done(const struct fetch_state *st, uint32_t uid)
+{
+    return st->plan.sets_seen && uid > st->batch_end;
+}
+
+static int fetch_rows(struct task *t, struct snap *snap)
+{
+    struct fetch_state *st = t->data;
+    struct session *s = t->session;
+    struct view_cursor *c;
+    struct shown m;
+    int rc = view_cursor_open(&st->walk, snap, &c);
+    for (int rows = 0; rc == 0 && rows < SLICE_ROWS && !session_full(s); rows++) {
+        struct view_walk before = st->walk;
+        rc = view_cursor_next(c, &m);
+        if (rc)
+            break;
+        if (batch_done(st, m.row.uid)) {
+            st->walk = before;
+            st->have_batch = false;
+            break;
+        }
+        bool marked = st->marked.n && ranges_has(&st->marked, m.row.uid);
+        rc = fetch_message(t, &st->plan, snap, &m, marked, &st->trouble);
+        if (rc == 0 && s->view->changed.n && (marked || st->plan.has_flags) && !m.expunged)
+            ranges_remove(&s->view->changed, m.row.uid, m.row.uid);
+    }
+    view_cursor_close(c);
+    return rc;
+}
+
+enum step cmd_fetch(struct task *t)
+{
+    struct fetch_state *st = t->data;
+    autosnap *snap = NULL;
+    if (st && st->marking)
+        take_marked(t);
+    if (!task_view(t, &snap))
+        return STEP_DONE;
+    if (!st) {
+        if (fetch_begin(t, snap) == STEP_DONE)
+            return STEP_DONE;
+        st = t->data;
+    }
+    int rc = 0;
+    if (st->plan.sets_seen && !st->have_batch) {
+        st->have_batch = true;
+        rc = mark_batch(t, snap);
+        if (rc == 0 && st->marking) {
+            task_submit(t);
+            return STEP_WAIT;
+        }
+    }
+    if (rc == 0)
+        rc = fetch_rows(t, snap);
+    if (rc == 0)
+        return STEP_AGAIN;
+    return rc == ERR_NOT_FOUND ? fetch_end(t) : task_store_failed(t, rc, false);
+}

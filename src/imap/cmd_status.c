@@ -1,0 +1,62 @@
+/* imap/cmd_status.c: STATUS (RFC 9051 section 6.3.11). All from the mailbox's counters. */
+#include "imap/commands.h"
+#include "imap/list.h"
+
+int put_status_line(struct session *s, struct snap *snap, struct buf *b,
+                    const struct mailbox_info *info, uint32_t items)
+{
+    uint32_t old = 0;
+    if ((items & STATUS_RECENT) && info->recent_uid) {
+        int rc = snap_count_upto(snap, info->id, info->recent_uid, &old);
+        if (rc)
+            return rc;
+    }
+    const struct {
+        uint32_t item;
+        const char *name;
+        uint64_t value;
+    } values[] = {
+        {STATUS_MESSAGES, "MESSAGES", info->exists},
+        {STATUS_RECENT, "RECENT", info->exists - old},
+        {STATUS_UIDNEXT, "UIDNEXT", info->uidnext},
+        {STATUS_UIDVALIDITY, "UIDVALIDITY", info->uidvalidity},
+        {STATUS_UNSEEN, "UNSEEN", info->unseen},
+        {STATUS_DELETED, "DELETED", info->deleted},
+        {STATUS_SIZE, "SIZE", info->bytes},
+    };
+    bool first = true;
+    buf_put_lit(b, "* STATUS ");
+    put_mailbox_name(s, b, info->name);
+    buf_put_lit(b, " (");
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        if (!(items & values[i].item))
+            continue;
+        if (!first)
+            buf_put_byte(b, ' ');
+        first = false;
+        buf_put_str(b, values[i].name);
+        buf_put_byte(b, ' ');
+        buf_put_u64(b, values[i].value);
+    }
+    buf_put_lit(b, ")\r\n");
+    return 0;
+}
+
+enum step cmd_status(struct task *t)
+{
+    struct session *s = t->session;
+    struct span name;
+    struct mailbox_info info;
+    autosnap *snap = NULL;
+    if (!task_mailbox_name(t, t->command->status.name, &name))
+        return STEP_DONE;
+    int rc = snap_begin(s->account, &snap);
+    if (rc == 0)
+        rc = snap_mailbox_find(snap, name, &info);
+    if (rc == 0) {
+        struct buf *b = respond_begin(s);
+        rc = put_status_line(s, snap, b, &info, t->command->status.items);
+        respond_end(s);
+    }
+    return rc ? task_store_failed(t, rc, false) : task_ok(t, NULL, "STATUS completed");
+}

@@ -1,0 +1,105 @@
+/* imap/commands.c: the table of commands: what each reads and changes, and how it runs.
+ *
+ * RFC 9051 section 5.5 is decided here, in one place: see conflict() in schedule.c. */
+#include "imap/commands.h"
+
+enum { READ_MAIL = RES_MESSAGES | RES_ADDED };
+
+static const struct command_row {
+    enum command_id id;
+    task_step *step;
+    uint32_t reads, writes, answers;
+    bool barrier;
+} rows[] = {
+    {CMD_CAPABILITY, cmd_capability, .answers = ANSWER_CAPABILITY},
+    {CMD_NOOP, cmd_noop},
+    {CMD_CHECK, cmd_noop},
+    {CMD_LOGOUT, cmd_logout, .barrier = true},
+    {CMD_ID, cmd_id, .answers = ANSWER_ID},
+    {CMD_ENABLE, cmd_enable, .barrier = true},
+    {CMD_SELECT, cmd_select, .barrier = true},
+    {CMD_EXAMINE, cmd_examine, .barrier = true},
+    {CMD_CLOSE, cmd_close, .barrier = true},
+    {CMD_UNSELECT, cmd_unselect, .barrier = true},
+    {CMD_IDLE, cmd_idle, .barrier = true},
+    {CMD_NAMESPACE, cmd_namespace, .answers = ANSWER_NAMESPACE},
+    {CMD_CREATE, cmd_create, .writes = RES_NAMES},
+    {CMD_DELETE, cmd_delete, .writes = RES_NAMES | RES_COUNTS | RES_MESSAGES},
+    {CMD_RENAME, cmd_rename, .writes = RES_NAMES | RES_COUNTS | RES_MESSAGES | RES_ADDED},
+    {CMD_SUBSCRIBE, cmd_subscribe, .writes = RES_SUBSCRIPTIONS},
+    {CMD_UNSUBSCRIBE, cmd_unsubscribe, .writes = RES_SUBSCRIPTIONS},
+    {CMD_LIST, cmd_list, .reads = RES_NAMES | RES_SUBSCRIPTIONS | RES_COUNTS,
+     .answers = ANSWER_LIST},
+    {CMD_LSUB, cmd_lsub, .reads = RES_NAMES | RES_SUBSCRIPTIONS, .answers = ANSWER_LSUB},
+    {CMD_STATUS, cmd_status, .reads = RES_NAMES | RES_COUNTS},
+    {CMD_APPEND, cmd_append, .reads = RES_NAMES, .writes = RES_ADDED | RES_COUNTS},
+    {CMD_EXPUNGE, cmd_expunge, .reads = RES_FLAGS, .writes = RES_MESSAGES | RES_COUNTS},
+    {CMD_SEARCH, cmd_search, .reads = READ_MAIL},
+    {CMD_FETCH, cmd_fetch, .reads = READ_MAIL},
+    {CMD_STORE, cmd_store, .reads = READ_MAIL, .writes = RES_FLAGS | RES_COUNTS},
+    {CMD_COPY, cmd_copy, .reads = RES_MESSAGES | RES_FLAGS | RES_NAMES,
+     .writes = RES_ADDED | RES_COUNTS},
+    {CMD_MOVE, cmd_move, .reads = RES_FLAGS | RES_NAMES,
+     .writes = RES_MESSAGES | RES_ADDED | RES_COUNTS},
+};
+
+static void set_effects(const struct seqset *set, bool uid, struct effects *e)
+{
+    e->uses_seq |= !uid && !set->saved;
+    if (set->saved)
+        e->reads |= RES_SAVED;
+}
+
+static void search_effects(const struct command *c, bool rev2, struct effects *e)
+{
+    const struct cmd_search *a = &c->search;
+    e->no_expunge = e->uses_seq = !c->uid;
+    for (uint32_t i = 0; i < a->n_nodes; i++) {
+        const struct search_node *n = &a->nodes[i];
+        if (n->key == KEY_SEQ || n->key == KEY_UID)
+            set_effects(&n->set, n->key == KEY_UID, e);
+        if (n->key == KEY_FLAG || n->key == KEY_KEYWORD)
+            e->reads |= RES_FLAGS;
+    }
+    if (a->ret & SEARCH_RETURN_SAVE)
+        e->writes |= RES_SAVED;
+    if (!a->has_return && !rev2) /* ESEARCH tells its tag, SEARCH does not */
+        e->answers |= ANSWER_SEARCH;
+}
+
+static void fetch_effects(const struct command *c, struct effects *e)
+{
+    e->no_expunge = !c->uid;
+    set_effects(&c->fetch.set, c->uid, e);
+    if (c->fetch.atts & FETCH_FLAGS)
+        e->reads |= RES_FLAGS;
+    if (c->fetch.sets_seen)
+        e->writes |= RES_FLAGS | RES_COUNTS;
+}
+
+task_step *command_prepare(struct task *t, struct effects *ret)
+{
+    const struct command *c = t->command;
+    const struct command_row *row = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(rows) && !row; i++)
+        if (rows[i].id == c->id)
+            row = &rows[i];
+    if (!row)
+        return NULL;
+    *ret = (struct effects){.reads = row->reads,
+                            .writes = row->writes,
+                            .answers = row->answers,
+                            .barrier = row->barrier};
+    if (c->id == CMD_SEARCH)
+        search_effects(c, t->session->rev2, ret);
+    else if (c->id == CMD_FETCH)
+        fetch_effects(c, ret);
+    else if (c->id == CMD_STORE) {
+        ret->no_expunge = !c->uid;
+        set_effects(&c->store.set, c->uid, ret);
+    } else if (c->id == CMD_COPY || c->id == CMD_MOVE)
+        set_effects(&c->copy.set, c->uid, ret);
+    else if (c->id == CMD_EXPUNGE && c->uid)
+        set_effects(&c->expunge.set, true, ret);
+    return row->step;
+}

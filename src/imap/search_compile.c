@@ -1,0 +1,216 @@
+/* imap/search_compile.c: from the grammar's tree to a program in postfix order. */
+#include "imap/search.h"
+#include "message/charset.h"
+
+struct compiler {
+    struct task *task;
+    struct snap *snap;
+    struct search_program *program;
+    struct span charset;
+    int error;
+};
+
+static struct judge_key *emit(struct compiler *c, enum search_op op)
+{
+    struct judge_key *k = &c->program->keys[c->program->count++];
+    *k = (struct judge_key){.op = op};
+    return k;
+}
+
+static uint32_t add_term(struct compiler *c, enum search_where where, struct span field,
+                         const struct needle *needle)
+{
+    struct search_program *p = c->program;
+    if (p->term_count == SEARCH_TERMS_MAX) {
+        c->error = ERR_LIMIT;
+        return 0;
+    }
+    p->terms[p->term_count] = (struct search_term){where, field, needle};
+    return (uint32_t)p->term_count++;
+}
+
+/* A text key: its needle in UTF-8, from the command's charset. */
+static void emit_text(struct compiler *c, enum search_where where, struct span field,
+                      struct span text)
+{
+    autobuf utf8 = BUF_INIT(1 << 20);
+    if (charset_key_to_utf8(c->charset, text, &utf8)) {
+        c->error = ERR_DENIED;
+        emit(c, SEARCH_TRUE);
+        return;
+    }
+    enum header_id id = where == SEARCH_HEADER ? header_id(field) : HEADER_OTHER;
+    struct judge_key *k = emit(c, id == HEADER_OTHER ? SEARCH_TERM : SEARCH_FIELD);
+    k->needle = needle_new(buf_span(&utf8));
+    k->field = id;
+    k->number = add_term(c, where, field, k->needle);
+    c->program->needs_derived = true;
+}
+
+static void emit_days(struct compiler *c, const struct search_node *n, bool sent, int64_t from,
+                      int64_t to)
+{
+    (void)n;
+    struct judge_key *k = emit(c, sent ? SEARCH_SENT_DAY : SEARCH_DAY);
+    k->from = from;
+    k->to = to;
+    c->program->needs_derived |= sent;
+}
+
+static void emit_set(struct compiler *c, const struct search_node *n)
+{
+    struct judge_key *k = emit(c, SEARCH_UIDS);
+    int rc = view_resolve(c->task->session, c->snap, &n->set, n->key == KEY_UID, &k->uids);
+    if (rc)
+        c->error = rc;
+}
+
+static void emit_flag(struct compiler *c, const struct search_node *n)
+{
+    if (n->number == WIRE_FLAG_RECENT) {
+        emit(c, SEARCH_RECENT);
+        return;
+    }
+    struct judge_key *k = emit(c, SEARCH_FLAGS);
+    k->mask = k->want = store_flags((uint32_t)n->number);
+}
+
+static void emit_keyword(struct compiler *c, const struct search_node *n)
+{
+    struct judge_key *k = emit(c, SEARCH_KEYWORD);
+    uint16_t id;
+    k->number = snap_keyword_find(c->snap, n->text, &id) ? UINT32_MAX : id;
+}
+
+static void emit_leaf(struct compiler *c, const struct search_node *n)
+{
+    const int64_t ever = INT64_MAX;
+    struct judge_key *k;
+    switch (n->key) {
+    case KEY_ALL:
+    case KEY_AND: /* without children */
+    case KEY_OR:
+        emit(c, SEARCH_TRUE);
+        return;
+    case KEY_FLAG:
+        emit_flag(c, n);
+        return;
+    case KEY_KEYWORD:
+        emit_keyword(c, n);
+        return;
+    case KEY_BODY:
+        emit_text(c, SEARCH_BODY, SPAN_EMPTY, n->text);
+        return;
+    case KEY_TEXT:
+        emit_text(c, SEARCH_TEXT, SPAN_EMPTY, n->text);
+        return;
+    case KEY_FROM:
+        emit_text(c, SEARCH_HEADER, SPAN("From"), n->text);
+        return;
+    case KEY_TO:
+        emit_text(c, SEARCH_HEADER, SPAN("To"), n->text);
+        return;
+    case KEY_CC:
+        emit_text(c, SEARCH_HEADER, SPAN("Cc"), n->text);
+        return;
+    case KEY_BCC:
+        emit_text(c, SEARCH_HEADER, SPAN("Bcc"), n->text);
+        return;
+    case KEY_SUBJECT:
+        emit_text(c, SEARCH_HEADER, SPAN("Subject"), n->text);
+        return;
+    case KEY_HEADER:
+        emit_text(c, SEARCH_HEADER, n->field, n->text);
+        return;
+    case KEY_BEFORE:
+    case KEY_SENTBEFORE:
+        emit_days(c, n, n->key == KEY_SENTBEFORE, INT64_MIN, n->day);
+        return;
+    case KEY_ON:
+    case KEY_SENTON:
+        emit_days(c, n, n->key == KEY_SENTON, n->day, (int64_t)n->day + 1);
+        return;
+    case KEY_SINCE:
+    case KEY_SENTSINCE:
+        emit_days(c, n, n->key == KEY_SENTSINCE, n->day, ever);
+        return;
+    case KEY_LARGER:
+    case KEY_SMALLER:
+        k = emit(c, n->key == KEY_LARGER ? SEARCH_LARGER : SEARCH_SMALLER);
+        k->size = n->number;
+        return;
+    case KEY_SEQ:
+    case KEY_UID:
+        emit_set(c, n);
+        return;
+    }
+}
+
+/* Depth first without recursion: `stack` holds the nodes between the root and here, with how many
+ * of their children have been emitted. */
+struct open_node {
+    uint32_t node, next_child, done;
+};
+
+static void emit_tree(struct compiler *c, const struct search_node *nodes, struct open_node *stack)
+{
+    size_t depth = 0;
+    stack[depth++] = (struct open_node){0, nodes[0].child, 0};
+    while (depth && !c->error) {
+        struct open_node *top = &stack[depth - 1];
+        const struct search_node *n = &nodes[top->node];
+        if (top->next_child) { /* descend */
+            uint32_t child = top->next_child;
+            top->next_child = nodes[child].next;
+            stack[depth++] = (struct open_node){child, nodes[child].child, 0};
+            continue;
+        }
+        if (!n->child)
+            emit_leaf(c, n);
+        if (n->negated)
+            emit(c, SEARCH_NOT);
+        depth--;
+        if (depth && stack[depth - 1].done++ > 0)
+            emit(c, nodes[stack[depth - 1].node].key == KEY_OR ? SEARCH_OR : SEARCH_AND);
+    }
+}
+
+/* Where the search can be confined to some UIDs: sets that stand at the top of the program. */
+static void find_scope(struct compiler *c, const struct search_node *nodes)
+{
+    struct search_program *p = c->program;
+    struct view *v = c->task->session->view;
+    if (v->uidnext > 1)
+        ranges_add(&p->scope, 1, v->uidnext - 1);
+    for (uint32_t i = nodes[0].child; i && !c->error; i = nodes[i].next) {
+        if (nodes[i].negated || (nodes[i].key != KEY_UID && nodes[i].key != KEY_SEQ))
+            continue;
+        autoranges set = RANGES_INIT;
+        c->error =
+            view_resolve(c->task->session, c->snap, &nodes[i].set, nodes[i].key == KEY_UID, &set);
+        ranges_intersect(&p->scope, &set);
+    }
+}
+
+int search_compile(struct task *t, struct snap *snap, struct search_program *ret)
+{
+    const struct cmd_search *a = &t->command->search;
+    struct compiler c = {t, snap, ret, a->charset, 0};
+    /* Each node becomes at most itself, a NOT and the operator that joins it to its sibling. */
+    size_t n = (size_t)a->n_nodes * 3;
+    ret->keys = arena_array(&t->arena, n, sizeof(*ret->keys));
+    ret->stack = arena_alloc(&t->arena, n + 1);
+    struct open_node *stack = arena_array(&t->arena, (size_t)a->n_nodes + 1, sizeof(*stack));
+    if (!ret->keys || !ret->stack || !stack)
+        return ERR_LIMIT;
+    if (c.charset.n == 0)
+        c.charset = SPAN("UTF-8"); /* RFC 9051 section 6.4.4; a superset of rev1's US-ASCII */
+    else if (!charset_known(c.charset))
+        return ERR_DENIED;
+    emit_tree(&c, a->nodes, stack);
+    if (!c.error)
+        find_scope(&c, a->nodes);
+    if (!c.error && ret->term_count)
+        ret->bytes = message_search_new(ret->terms, ret->term_count);
+    return c.error;
+}

@@ -1,0 +1,383 @@
+/* imap/session.c: a session's life, and its input up to parsed commands. */
+#include "imap/commands.h"
+
+#include <inttypes.h>
+
+#include "base/logline.h"
+#include "wire/capability.h"
+
+const struct imap_settings imap_settings_default = {
+    .frame = {.max_line = 64 * 1024,
+              .max_command = 1 << 20,
+              .max_buffered_literal = 256 * 1024,
+              .max_streamed_literal = (uint64_t)256 << 20,
+              .max_discard = 64 << 20,
+              .max_literals = 10000},
+    .parse = {.max_depth = 50,
+              .max_args = 1000,
+              .max_search_nodes = 1000,
+              .max_flags = 200,
+              .max_sections = 200,
+              .max_parts = 100,
+              .max_ranges = 20000,
+              .max_messages = 10000},
+    .side_by_side = true,
+    .command_memory = 4 << 20,
+    .tasks_max = 64,
+    .idle_timeout_s = 30 * 60,
+    .errors_max = 50,
+};
+
+/* --- the end --- */
+
+static void session_free(struct session *s)
+{
+    struct imap_host *host = s->host;
+    if (s->view)
+        s->view->idle = NULL;
+    struct task *t, *next;
+    if (s->reading && list_empty(&s->reading->link)) /* an APPEND that was not complete */
+        task_discard(take_ptr(s->reading));
+    list_each_safe(t, next, &s->tasks, link) task_discard(t);
+    view_close(s);
+    ranges_done(&s->saved);
+    loop_timer_cancel(&s->timer);
+    loop_task_cancel(&s->run);
+    conn_free(s->conn);
+    account_unref(s->account);
+    frame_done(&s->frame);
+    buf_done(&s->unread);
+    list_remove(&s->link);
+    free(s->user);
+    free(s->peer);
+    free(s->client_name);
+    free(s);
+    if (--host->session_count == 0 && host->drained)
+        host->drained(host->drained_arg);
+}
+
+static void log_end(struct session *s, const char *why)
+{
+    autobuf id = BUF_INIT(32);
+    buf_printf(&id, "%016" PRIx64, s->id);
+    log_event(LOG_INFO, "session-end", "sid", id.p, "user", s->user, "why", why, NULL);
+}
+
+void session_close(struct session *s)
+{
+    if (!s->closing)
+        log_end(s, "dropped");
+    s->closing = s->dead = true;
+    loop_defer(s->host->loop, &s->run);
+}
+
+void session_bye(struct session *s, const char *text)
+{
+    if (s->closing)
+        return;
+    respond_text(s, "* BYE %s", text);
+    log_end(s, text);
+    s->closing = true;
+    conn_finish(s->conn);
+}
+
+static void session_logout(struct session *s)
+{
+    log_end(s, "logout");
+    s->closing = true;
+    conn_finish(s->conn);
+}
+
+/* --- running --- */
+
+static void session_run(struct loop_task *run)
+{
+    struct session *s = container_of(run, struct session, run);
+    if (s->dead)
+        session_free(s);
+    else if (!s->closing)
+        schedule_run(s);
+}
+
+void session_schedule(struct session *s)
+{
+    loop_defer(s->host->loop, &s->run);
+}
+
+/* --- commands --- */
+
+static enum step step_bad(struct task *t)
+{
+    return task_bad(t, t->data);
+}
+
+/* An answer that stands already, in the order of the commands. */
+static void queue_bad(struct session *s, struct task *t, struct span tag, const char *reason)
+{
+    t->tag = arena_copy(&t->arena, tag);
+    struct span copy = arena_copy(&t->arena, span_make(reason, strlen(reason) + 1));
+    t->data = (void *)(uintptr_t)(copy.p ? copy.p : "Too much");
+    t->step = step_bad;
+    t->effects = (struct effects){.no_expunge = true};
+    task_queue(t);
+    if (++s->errors > s->host->settings.errors_max)
+        session_bye(s, "Too many bad commands");
+}
+
+static bool parse_into(struct task *t, struct span text)
+{
+    struct session *s = t->session;
+    struct parse_error error;
+    if (command_parse_copy(text, &s->host->settings.parse, &t->arena, &t->command, &error)) {
+        queue_bad(s, t, error.tag, error.reason);
+        return false;
+    }
+    return true;
+}
+
+static enum step step_wrong_state(struct task *t)
+{
+    if (t->command->desc->states == CMD_IN_NOT_AUTH)
+        return task_bad(t, "You are logged in already");
+    return task_bad(t, "No mailbox is selected; SELECT or EXAMINE one first");
+}
+
+/* RFC 9051 section 3: called when the task starts, since earlier commands change the state. */
+void task_check_state(struct task *t)
+{
+    if (!t->command)
+        return;
+    unsigned state = t->session->view ? CMD_IN_SELECTED : CMD_IN_AUTH;
+    if (!(t->command->desc->states & (state | (state == CMD_IN_SELECTED ? CMD_IN_AUTH : 0))))
+        t->step = step_wrong_state;
+}
+
+static void take_command(struct session *s, struct span text)
+{
+    struct task *t = s->reading && s->reading->appending ? s->reading : NULL;
+    if (t)
+        s->reading = NULL;
+    else
+        t = task_new(s);
+    if (!parse_into(t, text))
+        return;
+    t->step = command_prepare(t, &t->effects);
+    if (!t->step)
+        t->step = step_wrong_state;
+    task_queue(t);
+    if (t->command->id == CMD_IDLE) {
+        s->reading = t;
+        frame_expect_line(&s->frame);
+    }
+}
+
+/* The line after IDLE. */
+static void take_line(struct session *s, struct span text)
+{
+    struct task *t = s->reading;
+    s->reading = NULL;
+    if (!t)
+        return;
+    t->idle_ended = true;
+    t->idle_ended_well = span_ieq(span_trim(text), SPAN("DONE"));
+    task_wake(t);
+}
+
+static void take_error(struct session *s, const struct frame_event *ev)
+{
+    if (s->reading && s->reading->appending)
+        task_discard(take_ptr(s->reading));
+    struct task *t = task_new(s);
+    if (ev->error == FRAME_ERR_LITERAL_TOO_LARGE && ev->streamed && ev->tag.n) {
+        autobuf b = BUF_INIT(512);
+        buf_put_span(&b, ev->tag);
+        buf_put_lit(&b, " NO [TOOBIG] The message is larger than this server takes");
+        t->tagged = buf_take(&b);
+        t->ending = true;
+        t->effects = (struct effects){.no_expunge = true};
+        task_queue(t);
+        return;
+    }
+    queue_bad(s, t, ev->tag, ev->reason);
+}
+
+/* One event of the framer. False: no more input for now. */
+static bool take_event(struct session *s, const struct frame_event *ev)
+{
+    switch (ev->kind) {
+    case FRAME_MORE:
+    case FRAME_HOLD:
+        return false;
+    case FRAME_COMMAND:
+        take_command(s, ev->text);
+        return true;
+    case FRAME_LINE:
+        take_line(s, ev->text);
+        return true;
+    case FRAME_CONTINUE:
+        respond_text(s, "+ OK");
+        return true;
+    case FRAME_LITERAL_ASK:
+        append_literal_ask(s, ev);
+        return true;
+    case FRAME_LITERAL_START:
+        append_literal_start(s, ev);
+        return true;
+    case FRAME_LITERAL_DATA:
+        append_literal_data(s, ev->data);
+        return true;
+    case FRAME_LITERAL_END:
+        append_literal_end(s);
+        return true;
+    case FRAME_ERROR:
+        take_error(s, ev);
+        return true;
+    case FRAME_FATAL:
+        session_bye(s, ev->reason);
+        return false;
+    }
+    return false;
+}
+
+static bool overloaded(const struct session *s)
+{
+    return s->task_count >= s->host->settings.tasks_max;
+}
+
+/* Consumes input as far as there is room for its commands; the rest waits in s->unread. */
+static void consume(struct session *s, struct span in)
+{
+    while (!s->closing && !overloaded(s)) {
+        struct frame_event ev;
+        in = span_skip(in, frame_next(&s->frame, in, &ev));
+        if (!take_event(s, &ev))
+            break;
+    }
+    bool stop = !s->closing && overloaded(s);
+    if (stop && in.n)
+        buf_put_span(&s->unread, in);
+    if (stop != s->input_stopped) {
+        s->input_stopped = stop;
+        if (stop)
+            conn_pause(s->conn);
+        else if (!s->closing)
+            conn_resume(s->conn);
+    }
+}
+
+void session_task_ended(struct session *s)
+{
+    if (s->logged_out && list_empty(&s->tasks)) {
+        session_logout(s);
+        return;
+    }
+    if (s->input_stopped && !overloaded(s)) {
+        struct buf waiting = s->unread;
+        buf_init(&s->unread, BUF_UNLIMITED);
+        consume(s, buf_span(&waiting));
+        buf_done(&waiting);
+        if (!s->closing)
+            session_schedule(s);
+    }
+    if (s->input_ended && list_empty(&s->tasks) && !s->closing)
+        session_logout(s);
+}
+
+static void on_input(void *owner, struct span bytes)
+{
+    struct session *s = owner;
+    if (s->closing || s->logged_out)
+        return;
+    loop_timer_set(s->host->loop, &s->timer, (uint64_t)s->host->settings.idle_timeout_s * 1000);
+    consume(s, bytes);
+    if (!s->closing && !list_empty(&s->tasks))
+        schedule_run(s);
+}
+
+static void on_eof(void *owner)
+{
+    struct session *s = owner;
+    s->input_ended = true;
+    if (s->reading) { /* an unfinished APPEND, or IDLE without DONE: nobody will end it */
+        session_close(s);
+        return;
+    }
+    session_task_ended(s);
+}
+
+static void on_drained(void *owner)
+{
+    struct session *s = owner;
+    if (!s->closing)
+        schedule_run(s);
+}
+
+static void on_closed(void *owner, int code)
+{
+    struct session *s = owner;
+    if (!s->closing)
+        log_end(s, err_name(code));
+    s->closing = s->dead = true;
+    loop_defer(s->host->loop, &s->run);
+}
+
+static const struct conn_ops session_ops = {
+    .input = on_input, .eof = on_eof, .drained = on_drained, .closed = on_closed};
+
+static void on_timeout(struct loop_timer *timer)
+{
+    struct session *s = container_of(timer, struct session, timer);
+    session_bye(s, "Logged out after a long time without a command");
+}
+
+/* --- the beginning --- */
+
+void session_put_capabilities(struct session *s, struct buf *b)
+{
+    capability_write(b, CAPABILITY_AUTHENTICATED,
+                     s->host->settings.frame.literal_minus ? CAPABILITY_LITERAL_MINUS : 0);
+}
+
+void imap_session_start(struct imap_host *host, const struct imap_start *start,
+                        struct account *account)
+{
+    struct session *s = xnew(struct session);
+    s->host = host;
+    s->account = account_ref(account);
+    s->user = span_dup(start->user);
+    s->peer = span_dup(start->peer);
+    s->id = start->session_id;
+    s->tls = start->tls;
+    buf_init(&s->unread, BUF_UNLIMITED); /* bounded by one read of the connection */
+    list_init(&s->tasks);
+    list_push_back(&host->sessions, &s->link);
+    host->session_count++;
+    session_client_name(s, start->client_name);
+    frame_init(&s->frame, &host->settings.frame);
+    loop_task_init(&s->run, session_run);
+    loop_timer_init(&s->timer, on_timeout);
+    loop_timer_set(host->loop, &s->timer, (uint64_t)host->settings.idle_timeout_s * 1000);
+    s->conn = conn_new(host->loop, start->fd, &session_ops, s);
+
+    struct buf *b = respond_begin(s);
+    buf_put_span(b, start->tag);
+    buf_put_lit(b, " OK [CAPABILITY ");
+    session_put_capabilities(s, b);
+    buf_put_lit(b, "] Logged in\r\n");
+    respond_end(s);
+    if (start->input.n)
+        on_input(s, start->input);
+}
+
+void imap_shutdown(struct imap_host *host, void (*done)(void *arg), void *arg)
+{
+    struct session *s, *next;
+    host->drained = done;
+    host->drained_arg = arg;
+    if (host->session_count == 0) {
+        done(arg);
+        return;
+    }
+    list_each_safe(s, next, &host->sessions, link)
+        session_bye(s, "The server is shutting down; please reconnect");
+}
