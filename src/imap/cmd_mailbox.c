@@ -41,12 +41,26 @@ static enum step name_done(struct task *t, const char *text)
     return error ? task_store_failed(t, error, false) : task_ok(t, NULL, text);
 }
 
+_Static_assert((int)WIRE_USE_ALL == (int)USE_ALL && (int)WIRE_USE_ARCHIVE == (int)USE_ARCHIVE &&
+                   (int)WIRE_USE_DRAFTS == (int)USE_DRAFTS &&
+                   (int)WIRE_USE_FLAGGED == (int)USE_FLAGGED &&
+                   (int)WIRE_USE_JUNK == (int)USE_JUNK && (int)WIRE_USE_SENT == (int)USE_SENT &&
+                   (int)WIRE_USE_TRASH == (int)USE_TRASH &&
+                   (int)WIRE_USE_IMPORTANT == (int)USE_IMPORTANT,
+               "special uses have the same bits on the wire and in the store");
+
 enum step cmd_create(struct task *t)
 {
     if (t->submitted)
         return name_done(t, "CREATE completed");
-    enum step step = name_request(t, REQUEST_CREATE, t->command->create.name);
-    return step;
+    const struct cmd_create *a = &t->command->create;
+    if (a->unknown_use.n) /* RFC 6154 section 3 */
+        return task_no(t, "USEATTR", "That special use is not known here");
+    request_init(&t->request, REQUEST_CREATE, NULL, NULL);
+    if (!task_mailbox_name(t, a->name, &t->request.name))
+        return STEP_DONE;
+    t->request.special_use = a->use; /* the same bits: see the assertions below */
+    return task_request(t);
 }
 
 enum step cmd_delete(struct task *t)

@@ -103,7 +103,8 @@ static int look_at(struct task *t, struct snap *snap, const struct shown *m)
     buf_reset(&st->open_derived);
     buf_put_span(&st->open_derived, derived);
     st->open = *m;
-    memcpy(st->open_keywords, m->row.keywords, 2 * (size_t)m->row.keyword_count);
+    if (m->row.keyword_count)
+        memcpy(st->open_keywords, m->row.keywords, 2 * (size_t)m->row.keyword_count);
     st->open.row.keywords = st->open_keywords;
     st->reading = true;
     return 0;

@@ -33,7 +33,7 @@ static void put_absent(struct buf *b, const struct fetch_item *item)
     buf_put_str(b, item->kind == ITEM_BINARY_SIZE ? "0" : "NIL");
 }
 
-static int put_part(struct session *s, struct buf **b, const struct message_access *m,
+static int put_part(struct session *s, struct buf **b, struct message_access *m,
                     const struct fetch_item *item, struct span derived,
                     struct fetch_trouble *trouble)
 {
@@ -77,7 +77,7 @@ static int put_derived_item(struct buf *b, const struct fetch_item *item, struct
 }
 
 static int put_item(struct session *s, struct buf **b, struct snap *snap, const struct shown *m,
-                    const struct message_access *access, struct span derived,
+                    struct message_access *access, struct span derived,
                     const struct fetch_item *item, struct fetch_trouble *trouble)
 {
     switch (item->kind) {
@@ -174,10 +174,18 @@ int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *sn
         put_flags(b, snap, &m->row, m->recent);
         first = false;
     }
-    if (rc == 0 && first)
-        buf_truncate(b, start);
-    else if (rc == 0)
+    if (rc == 0 && !first)
         buf_put_lit(b, ")\r\n");
+    else if (!access.queued)
+        buf_truncate(b, start);
     respond_end(s);
+    if (rc && access.queued) { /* a response that was begun cannot be taken back */
+        session_close(s);
+        return rc;
+    }
+    if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND) {
+        trouble->corrupt = true;
+        return 0;
+    }
     return rc;
 }

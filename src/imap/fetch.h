@@ -58,12 +58,13 @@ struct message_access {
     struct account *account;
     struct message_location where;
     bool has_nul;
+    bool queued; /* something of this response is in the output for good */
 };
-int put_section(struct session *s, struct buf **b, const struct message_access *m,
+int put_section(struct session *s, struct buf **b, struct message_access *m,
                 const struct fetch_item *item, uint64_t offset, uint64_t length) must_check;
-int put_header_fields(struct buf *b, const struct message_access *m, const struct fetch_item *item,
+int put_header_fields(struct buf *b, struct message_access *m, const struct fetch_item *item,
                       struct span derived) must_check;
-int put_binary(struct session *s, struct buf **b, const struct message_access *m,
+int put_binary(struct session *s, struct buf **b, struct message_access *m,
                const struct fetch_item *item, const struct mime_part *part) must_check;
 
 #endif

@@ -21,8 +21,7 @@ static void hide_nul(struct buf *b, size_t from)
         *p = (char)0x80;
 }
 
-static int put_inline(struct buf *b, const struct message_access *m, uint64_t offset,
-                      uint64_t length)
+static int put_inline(struct buf *b, struct message_access *m, uint64_t offset, uint64_t length)
 {
     size_t from = b->n;
     int rc = account_read(m->account, &m->where, offset, length, b);
@@ -38,8 +37,8 @@ static void release_fd(void *arg)
     message_fd_release(arg);
 }
 
-static int put_file(struct session *s, struct buf **b, const struct message_access *m,
-                    uint64_t offset, uint64_t length)
+static int put_file(struct session *s, struct buf **b, struct message_access *m, uint64_t offset,
+                    uint64_t length)
 {
     struct message_fd *held;
     int fd;
@@ -47,6 +46,7 @@ static int put_file(struct session *s, struct buf **b, const struct message_acce
     int rc = account_message_fd(m->account, &m->where, &held, &fd, &base);
     if (rc)
         return rc;
+    m->queued = true;
     respond_end(s);
     conn_put_file(s->conn, fd, base + offset, length, release_fd, held);
     *b = respond_begin(s);
@@ -63,7 +63,7 @@ static void clip(const struct fetch_item *item, uint64_t *offset, uint64_t *leng
     *length = MIN(*length - skip, (uint64_t)item->length);
 }
 
-int put_section(struct session *s, struct buf **b, const struct message_access *m,
+int put_section(struct session *s, struct buf **b, struct message_access *m,
                 const struct fetch_item *item, uint64_t offset, uint64_t length)
 {
     clip(item, &offset, &length);
@@ -81,8 +81,8 @@ int put_section(struct session *s, struct buf **b, const struct message_access *
 }
 
 /* A nested message's header fields are read from its header. */
-static int filter_header(struct buf *out, const struct message_access *m,
-                         const struct fetch_item *item, uint64_t offset, uint64_t length)
+static int filter_header(struct buf *out, struct message_access *m, const struct fetch_item *item,
+                         uint64_t offset, uint64_t length)
 {
     struct header_filter f;
     autobuf chunk = BUF_INIT(READ_CHUNK);
@@ -101,7 +101,7 @@ static int filter_header(struct buf *out, const struct message_access *m,
     return 0;
 }
 
-int put_header_fields(struct buf *b, const struct message_access *m, const struct fetch_item *item,
+int put_header_fields(struct buf *b, struct message_access *m, const struct fetch_item *item,
                       struct span derived)
 {
     autobuf fields = BUF_INIT(BUF_UNLIMITED);
@@ -134,7 +134,7 @@ struct binary_source {
     bool finished;
 };
 
-static int binary_start(struct binary_source *src, const struct message_access *m,
+static int binary_start(struct binary_source *src, struct message_access *m,
                         const struct mime_part *part)
 {
     *src = (struct binary_source){.account = account_ref(m->account),
@@ -210,7 +210,7 @@ static bool is_identity(enum part_cte cte)
     return cte == CTE_7BIT || cte == CTE_8BIT || cte == CTE_BINARY;
 }
 
-int put_binary(struct session *s, struct buf **b, const struct message_access *m,
+int put_binary(struct session *s, struct buf **b, struct message_access *m,
                const struct fetch_item *item, const struct mime_part *part)
 {
     uint64_t size = part->body_length;
@@ -247,6 +247,7 @@ int put_binary(struct session *s, struct buf **b, const struct message_access *m
         binary_free(src);
         return rc;
     }
+    m->queued = true;
     respond_end(s);
     conn_put_producer(s->conn, binary_pull, binary_free, src);
     *b = respond_begin(s);
