@@ -334,8 +334,10 @@ static void on_timeout(struct loop_timer *timer)
 
 void session_put_capabilities(struct session *s, struct buf *b)
 {
-    capability_write(b, CAPABILITY_AUTHENTICATED,
-                     s->host->settings.frame.literal_minus ? CAPABILITY_LITERAL_MINUS : 0);
+    const struct capability_state state = {.authenticated = true,
+                                           .tls = s->tls,
+                                           .literal_minus = s->host->settings.frame.literal_minus};
+    capability_write(b, &state);
 }
 
 void imap_session_start(struct imap_host *host, const struct imap_start *start,
