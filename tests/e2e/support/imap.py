@@ -18,7 +18,7 @@ import ssl
 import time
 
 SLOW = {'asan': 4.0, 'tsan': 8.0, 'debug': 2.0}.get(os.environ.get('MARTLET_BUILD_TYPE', ''), 1.0)
-TIMEOUT = 20.0 * SLOW
+TIMEOUT = float(os.environ.get('MARTLET_TEST_TIMEOUT', 20)) * SLOW
 
 
 class ProtocolError(AssertionError):
