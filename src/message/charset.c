@@ -79,22 +79,6 @@ size_t utf8_write(char *to, uint32_t c)
     return 4;
 }
 
-bool utf8_valid(struct span s)
-{
-    while (s.n > 0) {
-        size_t ascii = ascii_prefix(s);
-        s = span_skip(s, ascii);
-        while (s.n > 0 && (unsigned char)s.p[0] >= 0x80) {
-            uint32_t c;
-            int len = utf8_take(s.p, s.n, &c);
-            if (len <= 0)
-                return false;
-            s = span_skip(s, (size_t)len);
-        }
-    }
-    return true;
-}
-
 /* --- Names -------------------------------------------------------------------------------- */
 
 #define NAME_MAX 40

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "base/utf8.h"
 
 enum charset_kind {
     CHARSET_GUESS, /* us-ascii, missing, unknown */
@@ -52,7 +53,6 @@ int charset_key_to_utf8(struct span charset, struct span key, struct buf *out) m
 /* Names for the BADCHARSET response code (of all those known, the usual ones). */
 extern const char *const charset_names[]; /* ends with NULL */
 
-bool utf8_valid(struct span s);     /* RFC 3629: no overlong forms, no surrogates */
 size_t ascii_prefix(struct span s); /* length of the prefix of bytes < 0x80 */
 
 #endif

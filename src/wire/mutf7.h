@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/utf8.h"
 
 enum { WIRE_NAME_MAX = 1024 }; /* bytes of UTF-8 */
 
@@ -18,8 +19,6 @@ int mutf7_decode(struct span s, struct buf *out) must_check;
 /* Appends modified UTF-7. ERR_INVALID if s is not valid UTF-8; ERR_LIMIT if out is full. */
 int mutf7_encode(struct span utf8, struct buf *out) must_check;
 
-/* RFC 3629: no surrogates, no overlong forms, nothing above U+10FFFF. NUL is valid here. */
-bool utf8_valid(struct span s);
 
 /* Is it "INBOX" in any case? */
 bool mailbox_is_inbox(struct span name);
