@@ -123,14 +123,17 @@ static void end_header(struct mime_parser *p, uint64_t offset, uint64_t lines)
         begin_part(p, i, true);
 }
 
-/* The body of part i ends at offset. A part that ended within its header, or whose blank line is
- * also the line break before the boundary, has an empty body. */
-static void end_part(struct mime_parser *p, uint32_t i, uint64_t offset, uint64_t lines)
+/* The body of part i ends at *offset (*lines: line feeds before that). If the line break before the
+ * boundary is also the end of the part's header, it is the header's: the body is empty, and *offset
+ * moves behind it, so that what holds the part ends no earlier. */
+static void end_part(struct mime_parser *p, uint32_t i, uint64_t *offset, uint64_t *lines)
 {
     struct node *n = &p->nodes[i];
     uint64_t begin = n->header_offset + n->header_length;
-    n->body_length = offset > begin ? offset - begin : 0;
-    n->body_lines = lines > n->body_lines ? lines - n->body_lines : 0;
+    *offset = MAX(*offset, begin);
+    *lines = MAX(*lines, n->body_lines);
+    n->body_length = *offset - begin;
+    n->body_lines = *lines - n->body_lines;
     if (n->kind != PART_MULTIPART || n->first_child != NODE_NONE)
         return;
     if (p->full) {
@@ -138,7 +141,7 @@ static void end_part(struct mime_parser *p, uint32_t i, uint64_t offset, uint64_
         p->limited = true;
         return;
     }
-    uint32_t child = add_node(p, i, begin + n->body_length, 0);
+    uint32_t child = add_node(p, i, *offset, 0);
     p->nodes[child].header_lines = p->nodes[child].body_lines = 0;
     structure_make_empty_text(p, child);
 }
@@ -148,7 +151,7 @@ static void end_parts(struct mime_parser *p, uint32_t keep, uint64_t offset, uin
 {
     while (p->cur != keep) {
         uint32_t up = p->nodes[p->cur].parent;
-        end_part(p, p->cur, offset, lines);
+        end_part(p, p->cur, &offset, &lines);
         p->cur = up;
     }
 }
