@@ -220,11 +220,15 @@ static void keep_tail(struct frame *f, struct span s)
     }
 }
 
-/* An error in the middle of a line; its bytes so far are in the buffer. */
+/* An error in the middle of a line (a raw one announces no literals); its bytes so far are in the
+ * buffer. */
 static void line_error(struct frame *f, enum frame_error error, struct frame_event *ret)
 {
     f->tail_n = 0;
-    keep_tail(f, span_skip(buf_span(&f->buf), f->line_start));
+    f->raw = f->expect_line;
+    f->expect_line = false;
+    if (!f->raw)
+        keep_tail(f, span_skip(buf_span(&f->buf), f->line_start));
     f->discarded = 0;
     f->state = ST_DISCARD_LINE;
     error_event(f, error, ret);
@@ -263,7 +267,8 @@ static size_t step_discard_line(struct frame *f, struct span in, struct frame_ev
         return in.n;
     }
     f->discarded += n;
-    keep_tail(f, span_head(in, n));
+    if (!f->raw)
+        keep_tail(f, span_head(in, n));
     if (lf == SPAN_NPOS)
         return in.n;
     struct span line = span_make(f->tail, f->tail_n);
@@ -274,6 +279,7 @@ static size_t step_discard_line(struct frame *f, struct span in, struct frame_ev
     if (literal_header_find(line, &h) && !h.sync)
         discard_literal(f, h.size, h.overflow);
     f->tail_n = 0;
+    f->raw = false;
     if (f->state == ST_FATAL) {
         fatal(f, ret);
         return in.n;

@@ -21,9 +21,10 @@
  * synchronising), FRAME_LITERAL_START, FRAME_LITERAL_DATA with spans of the caller's own input, and
  * FRAME_LITERAL_END. All other literals are buffered; if synchronising, they yield FRAME_CONTINUE.
  *
- * Errors: after FRAME_ERROR the framer resynchronises by itself: it drops the rest of the command,
- * including the bytes of non-synchronising literals (RFC 7888 section 4), up to max_discard bytes.
- * Beyond that it returns FRAME_FATAL for ever: answer BYE and close.
+ * Errors: after FRAME_ERROR the framer resynchronises by itself: it drops the command (the caller
+ * forgets messages of it already streamed), throws away the rest of its line and the bytes of
+ * non-synchronising literals (RFC 7888 section 4), up to max_discard bytes. Beyond that it returns
+ * FRAME_FATAL for ever: answer BYE and close.
  *
  * Ownership: spans in events point into the input or the framer's buffer and are valid until the
  * next call on this framer (those into the input as long as that memory lives). Memory: at most
@@ -103,6 +104,7 @@ struct frame {
     uint8_t state;           /* enum frame_state in frame.c */
     uint8_t error;           /* enum frame_error, sticky once fatal */
     bool expect_line, sync, binary, release;
+    bool raw;       /* the line being thrown away was a raw one */
     bool sync_seen; /* a "+" was asked for in this command: its text cannot be fed again */
     uint8_t tail_n; /* last bytes of a line being thrown away: may announce a literal */
     char tail[30];
@@ -122,7 +124,7 @@ void frame_literal_accept(struct frame *f);
 void frame_literal_refuse(struct frame *f);
 
 /* The next line is not a command: FRAME_LINE (AUTHENTICATE response, DONE of IDLE, LMTP). Counts
- * for one line; only between commands. */
+ * for one line, also if that ends in FRAME_ERROR; only between commands. */
 void frame_expect_line(struct frame *f);
 void frame_expect_command(struct frame *f); /* withdraws it */
 

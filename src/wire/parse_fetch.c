@@ -234,6 +234,7 @@ static bool take_macro(struct parse *p, struct cmd_fetch *fetch)
         return false;
     }
     fetch->atts = macros[i].value;
+    p->after = "the macro";
     return true;
 }
 

@@ -1,0 +1,551 @@
+#include "dump.h"
+#include "support/cmocka.h"
+
+/* The text of the first command in input, as the framer gives it in chunks of that size. */
+static struct span first_command(struct span input, size_t chunk, struct buf *out)
+{
+    struct frame f;
+    struct frame_event ev = {.kind = FRAME_MORE};
+    frame_init(&f, NULL);
+    while (ev.kind != FRAME_COMMAND) {
+        size_t used = frame_next(&f, span_head(input, chunk), &ev);
+        input = span_skip(input, used);
+        if (ev.kind == FRAME_LITERAL_ASK)
+            frame_literal_accept(&f);
+        if (ev.kind == FRAME_ERROR || ev.kind == FRAME_FATAL)
+            fail_msg("framer: %s", ev.reason);
+        if (ev.kind == FRAME_MORE && input.n == 0)
+            fail_msg("the framer found no command");
+    }
+    buf_put_span(out, ev.text);
+    frame_done(&f);
+    return buf_span(out);
+}
+
+static int parse(struct span input, struct arena *a, struct command **ret, struct parse_error *err)
+{
+    autobuf line = BUF_INIT(BUF_UNLIMITED);
+    autobuf whole = BUF_INIT(BUF_UNLIMITED);
+    autobuf bytes = BUF_INIT(BUF_UNLIMITED);
+    buf_put_span(&line, input);
+    buf_put_lit(&line, "\r\n");
+    struct span text = first_command(buf_span(&line), line.n, &whole);
+    assert_true(span_eq(text, first_command(buf_span(&line), 1, &bytes)));
+    return command_parse_copy(text, NULL, a, ret, err);
+}
+
+static void check_ok(struct span input, const char *expect)
+{
+    autoarena a = ARENA_INIT(1 << 20);
+    autobuf got = BUF_INIT(BUF_UNLIMITED);
+    struct command *c;
+    struct parse_error err;
+    int rc = parse(input, &a, &c, &err);
+    if (rc)
+        fail_msg(SPAN_FMT ": %s", SPAN_ARG(input), err.reason);
+    dump_command(&got, c);
+    assert_string_equal(got.p, expect);
+}
+
+static void check_bad(struct span input, const char *tag, const char *reason)
+{
+    autoarena a = ARENA_INIT(1 << 20);
+    struct command *c = NULL;
+    struct parse_error err;
+    int rc = parse(input, &a, &c, &err);
+    if (rc == 0)
+        fail_msg(SPAN_FMT ": accepted", SPAN_ARG(input));
+    assert_null(c);
+    assert_string_equal(err.reason, reason);
+    assert_true(span_eq(err.tag, span_str(tag)));
+}
+
+#define OK(in, expect)  check_ok(SPAN(in), expect)
+#define BAD(in, reason) check_bad(SPAN(in), "a", reason)
+
+static void simple(void **state)
+{
+    (void)state;
+    OK("a NOOP", "a NOOP");
+    OK("a.1]x noop  ", "a.1]x NOOP");
+    OK("abcd CAPABILITY", "abcd CAPABILITY");
+    OK("A023 LOGOUT", "A023 LOGOUT");
+    OK("a STARTTLS", "a STARTTLS");
+    OK("A002 NAMESPACE", "A002 NAMESPACE");
+    OK("a IDLE", "a IDLE");
+    OK("FXXZ CHECK", "FXXZ CHECK");
+    OK("A341 CLOSE", "A341 CLOSE");
+    OK("A342 UNSELECT", "A342 UNSELECT");
+    OK("A202 EXPUNGE", "A202 EXPUNGE");
+    OK("A003 UID EXPUNGE 3000:3002", "A003 UID EXPUNGE 3000:3002");
+    BAD("a NOOP x", "NOOP takes no arguments");
+    BAD("a EXPUNGE 1", "EXPUNGE takes no arguments");
+    BAD("a UID EXPUNGE", "expected a sequence set after EXPUNGE");
+    BAD("a FOO", "unknown command \"FOO\"");
+    BAD("a XYZ 1 2", "unknown command \"XYZ\"");
+    BAD("a UID", "expected COPY, EXPUNGE, FETCH, MOVE, SEARCH or STORE after UID");
+    BAD("a UID NOOP", "unknown command \"UID NOOP\"");
+    BAD("a UID UID FETCH 1 FLAGS", "unknown command \"UID UID\"");
+    BAD("a \x01\xff\"", "unknown command \"??\"\"");
+    BAD("a averyveryveryveryveryveryveryveryverylongcommand",
+        "unknown command \"averyveryveryveryveryveryveryveryverylon...\"");
+    BAD("a ", "expected a command after the tag and one space");
+    BAD("a  NOOP", "expected a command after the tag and one space");
+    BAD("a NO\rOP", "unknown command \"NO\"");
+    check_bad(SPAN("a"), "", "expected a command after the tag \"a\"");
+    check_bad(SPAN("+a NOOP"), "", "a command begins with a tag and a space");
+    check_bad(SPAN(" NOOP"), "", "a command begins with a tag and a space");
+}
+
+static void session(void **state)
+{
+    (void)state;
+    OK("a001 LOGIN SMITH SESAME", "a001 LOGIN [SMITH] [SESAME]");
+    OK("a LOGIN \"j \\\"x\\\\\" {3+}\r\np w", "a LOGIN [j \"x\\x5c] [p w]");
+    OK("a LOGIN {5}\r\na\r\nb\" \"\"", "a LOGIN [a\\r\\nb\"] []");
+    OK("a login \"\xc3\xa4\" \"\xe4\"", "a LOGIN [\\xc3\\xa4] [\\xe4]");
+    BAD("a LOGIN", "expected a user name after LOGIN");
+    BAD("a LOGIN joe", "expected a password after the user name");
+    BAD("a LOGIN joe ", "expected a password after the user name");
+    BAD("a LOGIN joe\"secret\"", "expected a password after the user name");
+    BAD("a LOGIN joe \\secret", "expected a password after the user name");
+    BAD("a LOGIN joe two words",
+        "LOGIN takes a user name and a password; quote those with spaces or special characters");
+    BAD("a LOGIN \"dom\\joe\" x",
+        "in a user name after LOGIN: only \\\" and \\\\ may follow a backslash");
+    BAD("a LOGIN \"joe x", "a user name after LOGIN: the quoted string does not end");
+    BAD("a LOGIN {2+}\r\n\0x y", "NUL byte in a user name after LOGIN");
+    BAD("a LOGIN ~{2+}\r\nxx y", "expected a password after the user name");
+
+    OK("a AUTHENTICATE GSSAPI", "a AUTHENTICATE [GSSAPI]");
+    OK("a AUTHENTICATE PLAIN AHRlc3QAdGVzdA==", "a AUTHENTICATE [PLAIN] [AHRlc3QAdGVzdA==]");
+    OK("a AUTHENTICATE EXTERNAL =", "a AUTHENTICATE [EXTERNAL] []");
+    OK("a AUTHENTICATE SCRAM-SHA-256 ", "a AUTHENTICATE [SCRAM-SHA-256]");
+    BAD("a AUTHENTICATE", "expected an authentication mechanism after AUTHENTICATE");
+    BAD("a AUTHENTICATE PLAIN \"x\"", "the initial response is not base64");
+    BAD("a AUTHENTICATE PLAIN x y", "unexpected \" y\" at the end of AUTHENTICATE");
+
+    OK("t1 ENABLE CONDSTORE X-GOOD-IDEA ", "t1 ENABLE [CONDSTORE] [X-GOOD-IDEA]");
+    BAD("a ENABLE", "expected a capability after ENABLE");
+    BAD("a ENABLE \"x\"", "expected a capability after ENABLE, found \"\"x\"\"");
+
+    OK("a023 ID (\"name\" \"sodr\" \"version\" \"19.34\" \"vendor\" NIL)",
+       "a023 ID [name] [sodr] [version] [19.34] [vendor] NIL");
+    OK("a ID nil", "a ID");
+    OK("a ID ()", "a ID");
+    OK("a ID (\"a\" NILS)", "a ID [a] [NILS]");
+    BAD("a ID (\"name\")", "expected a value or NIL after a field name, found \")\"");
+    BAD("a ID", "expected NIL or a list of fields after ID");
+    BAD("a ID (\"a\" \"b\"", "expected \")\" after a value");
+}
+
+static void mailboxes(void **state)
+{
+    (void)state;
+    OK("A142 SELECT INBOX", "A142 SELECT [INBOX]");
+    OK("A932 EXAMINE blurdybloop", "A932 EXAMINE [blurdybloop]");
+    OK("a SELECT ab]c&-", "a SELECT [ab]c&-]");
+    OK("a DELETE {3}\r\nx y", "a DELETE [x y]");
+    OK("A002 SUBSCRIBE #news.comp.mail.mime", "A002 SUBSCRIBE [#news.comp.mail.mime]");
+    OK("A002 UNSUBSCRIBE \"\"", "A002 UNSUBSCRIBE []");
+    BAD("a SELECT", "expected a mailbox name after SELECT");
+    BAD("a SELECT 100%", "unexpected \"%\" at the end of SELECT");
+    BAD("a SELECT (x)", "expected a mailbox name after SELECT, found \"(x)\"");
+    BAD("a SELECT a b", "unexpected \" b\" at the end of SELECT");
+    BAD("a SELECT \"a\"b", "unexpected \"b\" at the end of SELECT");
+    BAD("a SELECT {1+}\r\nxy", "unexpected \"y\" at the end of SELECT");
+    OK("A682 RENAME blurdybloop sarasoop", "A682 RENAME [blurdybloop] [sarasoop]");
+    BAD("a RENAME x", "expected the new name after the old name");
+    OK("A003 CREATE owatagusiam/", "A003 CREATE [owatagusiam/]");
+    OK("t1 CREATE MySpecial (USE (\\Drafts \\sent))", "t1 CREATE [MySpecial] use 24");
+    OK("t1 CREATE x (USE ())", "t1 CREATE [x] use 0");
+    OK("t1 CREATE x (USE (\\Foo \\Junk))", "t1 CREATE [x] use 10 [\\x5cFoo]");
+    BAD("a CREATE x (FOO)", "unknown CREATE parameter \"FOO\"");
+    BAD("a CREATE x (USE (Drafts))",
+        "expected a special use like \\Sent after USE, found \"Drafts))\"");
+    BAD("a CREATE x (USE (\\Drafts)", "expected \")\" after USE");
+    OK("A042 STATUS blurdybloop (UIDNEXT MESSAGES)", "A042 STATUS [blurdybloop] 5");
+    OK("a STATUS x (messages recent uidnext uidvalidity unseen deleted size)", "a STATUS [x] 7f");
+    BAD("a STATUS x", "expected a list of status items after the mailbox name");
+    BAD("a STATUS x ()", "expected a status item after the mailbox name, found \")\"");
+    BAD("a STATUS x MESSAGES",
+        "expected a list of status items after the mailbox name, found \"MESSAGES\"");
+    BAD("a STATUS x (FOO)", "unknown status item \"FOO\"");
+    BAD("a STATUS x (SIZE", "expected \")\" after a status item");
+    OK("A003 COPY 2:4 MEETING", "A003 COPY 2:4 [MEETING]");
+    OK("a UID MOVE 42:69 foo", "a UID MOVE 42:69 [foo]");
+    BAD("a COPY MEETING", "expected a sequence set after COPY, found \"MEETING\"");
+    BAD("a COPY 1:2", "expected a mailbox name after the sequence set");
+    BAD("a COPY 0 x", "\"0\" is not a sequence set");
+}
+
+static void list(void **state)
+{
+    (void)state;
+    OK("A101 LIST \"\" \"\"", "A101 LIST [] []");
+    OK("A103 LIST /usr/staff/jones \"\"", "A103 LIST [/usr/staff/jones] []");
+    OK("A202 LIST ~/Mail/ %", "A202 LIST [~/Mail/] [%]");
+    OK("a LIST \"\" foo*%]", "a LIST [] [foo*%]]");
+    OK("a LIST \"\" {1+}\r\n*", "a LIST [] [*]");
+    OK("A02 LIST (SUBSCRIBED) \"\" \"*\"", "A02 LIST extended SUBSCRIBED [] [*]");
+    OK("A03 LIST () \"\" \"%\" RETURN (CHILDREN)", "A03 LIST extended [] [%] CHILDREN");
+    OK("A04 LIST (REMOTE) \"\" \"%\" RETURN (CHILDREN)",
+       "A04 LIST extended REMOTE [] [%] CHILDREN");
+    OK("A06 LIST (REMOTE SUBSCRIBED) \"\" \"*\"", "A06 LIST extended SUBSCRIBED REMOTE [] [*]");
+    OK("BBB LIST \"\" (\"INBOX\" \"Drafts\" \"Sent/%\")",
+       "BBB LIST extended [] [INBOX] [Drafts] [Sent/%]");
+    OK("C04 LIST (SUBSCRIBED RECURSIVEMATCH) \"\" \"%\"",
+       "C04 LIST extended SUBSCRIBED RECURSIVEMATCH [] [%]");
+    OK("A01 LIST \"\" % RETURN (STATUS (MESSAGES UNSEEN))", "A01 LIST extended [] [%] STATUS 11");
+    OK("A02 LIST (SUBSCRIBED RECURSIVEMATCH) \"\" % RETURN (STATUS (MESSAGES) subscribed)",
+       "A02 LIST extended SUBSCRIBED RECURSIVEMATCH [] [%] SUBSCRIBED STATUS 1");
+    OK("t3 LIST (SPECIAL-USE) \"\" \"*\"", "t3 LIST extended SPECIAL-USE [] [*]");
+    OK("t2 LIST \"\" \"%\" RETURN (SPECIAL-USE)", "t2 LIST extended [] [%] SPECIAL-USE");
+    OK("a LIST \"\" % RETURN ()", "a LIST extended [] [%]");
+    OK("a LIST \"\" %  ", "a LIST [] [%]");
+    BAD("a LIST (RECURSIVEMATCH) \"\" %", "RECURSIVEMATCH needs another option like SUBSCRIBED");
+    BAD("a LIST (REMOTE RECURSIVEMATCH) \"\" %",
+        "RECURSIVEMATCH needs another option like SUBSCRIBED");
+    BAD("a LIST (FOO) \"\" %", "unknown LIST option \"FOO\"");
+    BAD("a LIST \"\"", "expected a mailbox pattern after the reference name");
+    BAD("a LIST \"\" % FOO", "unexpected \"FOO\" after the pattern");
+    BAD("a LIST \"\" % RETURN CHILDREN",
+        "expected a list of return options after RETURN, found \"CHILDREN\"");
+    BAD("a LIST \"\" % RETURN (FOO)", "unknown LIST option \"FOO\"");
+    BAD("a LIST \"\" % RETURN (STATUS)",
+        "expected a list of status items after STATUS, found \")\"");
+    BAD("a LIST \"\" ()", "expected a mailbox pattern after the reference name, found \")\"");
+    OK("A002 LSUB \"#news.\" \"comp.mail.*\"", "A002 LSUB [#news.] [comp.mail.*]");
+    BAD("a LSUB \"\" (a b)", "expected a mailbox pattern after the reference name, found \"(a\"");
+}
+
+static void append(void **state)
+{
+    (void)state;
+    OK("A003 APPEND saved-messages (\\Seen) {5}\r\nhello",
+       "A003 APPEND [saved-messages] { (\\Seen) 5 stream 0 }");
+    OK("a APPEND x {0+}\r\n", "a APPEND [x] { 0 stream 0 }");
+    /* RFC 3502 */
+    OK("A003 APPEND saved-messages (\\Seen) {3+}\r\nabc (\\Seen) \" 7-Feb-1994 22:43:04 -0800\" "
+       "{4+}\r\nabcd",
+       "A003 APPEND [saved-messages] { (\\Seen) 3 stream 0 } { (\\Seen) at 760689784 -480 4 stream "
+       "1 }");
+    OK("a APPEND x () \"17-Jul-1996 02:44:25 -0700\" ~{3+}\r\na\0b ",
+       "a APPEND [x] { () at 837596665 -420 binary 3 stream 0 }");
+    OK("a APPEND {1+}\r\nx ($Junk \\Recent \\Foo work Work) {1+}\r\ny",
+       "a APPEND [x] { (\\Recent $Junk work) unknown \\Foo 1 stream 0 }");
+    BAD("a APPEND x", "expected flags, a date or a literal after the mailbox name");
+    BAD("a APPEND x hello",
+        "expected flags, a date or a literal after the mailbox name, found \"hello\"");
+    BAD("a APPEND x (\\Seen)", "expected a literal after the flags");
+    BAD("a APPEND x \"30-Feb-1996 02:44:25 -0700\" {1+}\r\nx",
+        "\"30-Feb-1996 02:44:25 -0700\" is not a date and time");
+    BAD("a APPEND x (\\Seen {1+}\r\nx", "expected a flag after a flag, found \"{1+}\"");
+    BAD("a APPEND x {1+}\r\nx y",
+        "expected flags, a date or a literal after the message, found \"y\"");
+    BAD("a APPEND x {1+}\r\nxy", "unexpected \"y\" at the end of APPEND");
+    BAD("a APPEND {1*}", "malformed literal for a mailbox name after APPEND");
+}
+
+static void append_parts(void **state)
+{
+    (void)state;
+    autoarena a = ARENA_INIT(10000);
+    struct parse_error err;
+    struct append_part m;
+    assert_int_equal(append_part_parse(SPAN(" (\\Seen) \"17-Jul-1996 02:44:25 -0700\" {7*}\r\n"),
+                                       NULL, &a, &m, &err),
+                     0);
+    assert_true(m.streamed && m.has_flags && m.has_date);
+    assert_int_equal(m.size, 7);
+    assert_int_equal(m.flags.system, WIRE_FLAG_SEEN);
+    assert_int_equal(append_part_parse(SPAN(" {7*}"), NULL, &a, &m, &err), ERR_INVALID);
+    assert_int_equal(append_part_parse(SPAN("{7*}\r\n"), NULL, &a, &m, &err), ERR_INVALID);
+    assert_int_equal(append_part_parse(SPAN(" {3}\r\nabc"), NULL, &a, &m, &err), 0);
+    assert_true(!m.streamed && span_eq(m.data, SPAN("abc")));
+    assert_int_equal(append_part_parse(SPAN(" {3}\r\nab"), NULL, &a, &m, &err), ERR_INVALID);
+}
+
+static void search(void **state)
+{
+    (void)state;
+    OK("A282 SEARCH FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"",
+       "A282 SEARCH AND ( FLAG (\\Flagged) SINCE 1-Feb-1994 !FROM [Smith] )");
+    OK("A282 SEARCH RETURN (MIN COUNT) FLAGGED SINCE \"1-Feb-1994\" NOT FROM Smith",
+       "A282 SEARCH RETURN MIN COUNT; AND ( FLAG (\\Flagged) SINCE 1-Feb-1994 !FROM [Smith] )");
+    OK("A283 SEARCH RETURN () FLAGGED", "A283 SEARCH RETURN ALL; AND ( FLAG (\\Flagged) )");
+    OK("A284 SEARCH TEXT \"string not in mailbox\"",
+       "A284 SEARCH AND ( TEXT [string not in mailbox] )");
+    OK("A285 SEARCH CHARSET UTF-8 TEXT {12}\r\nabcdefghijkl",
+       "A285 SEARCH [UTF-8] AND ( TEXT [abcdefghijkl] )");
+    OK("a UID SEARCH RETURN (SAVE) charset \"iso-8859-1\" UNSEEN",
+       "a UID SEARCH RETURN SAVE; [iso-8859-1] AND ( !FLAG (\\Seen) )");
+    OK("a SEARCH OR 1:3 (UID 7:* LARGER 100)",
+       "a SEARCH AND ( OR ( SEQ 1:3 AND ( UID 7:* LARGER 100 ) ) )");
+    OK("a SEARCH OR OR SEEN NOT DRAFT NOT OR ALL $ 5",
+       "a SEARCH AND ( OR ( OR ( FLAG (\\Seen) !FLAG (\\Draft) ) !OR ( ALL SEQ $ ) ) SEQ 5 )");
+    OK("a SEARCH NOT NOT SEEN NOT NOT NOT SEEN NOT (SEEN) NOT UNSEEN",
+       "a SEARCH AND ( FLAG (\\Seen) !FLAG (\\Seen) !AND ( FLAG (\\Seen) ) FLAG (\\Seen) )");
+    OK("a SEARCH NEW NOT NEW OLD RECENT", "a SEARCH AND ( AND ( FLAG (\\Recent) !FLAG (\\Seen) ) "
+                                          "!AND ( FLAG (\\Recent) !FLAG (\\Seen) ) "
+                                          "!FLAG (\\Recent) FLAG (\\Recent) )");
+    OK("a SEARCH ANSWERED BCC a BODY b CC c DELETED DRAFT FLAGGED FROM d KEYWORD $Junk SEEN "
+       "SUBJECT e "
+       "TEXT f TO g UNANSWERED UNDELETED UNFLAGGED UNKEYWORD x UNSEEN UNDRAFT",
+       "a SEARCH AND ( FLAG (\\Answered) BCC [a] BODY [b] CC [c] FLAG (\\Deleted) FLAG (\\Draft) "
+       "FLAG "
+       "(\\Flagged) FROM [d] KEYWORD [$Junk] FLAG (\\Seen) SUBJECT [e] TEXT [f] TO [g] !FLAG "
+       "(\\Answered) !FLAG (\\Deleted) !FLAG (\\Flagged) !KEYWORD [x] !FLAG (\\Seen) !FLAG "
+       "(\\Draft) )");
+    OK("a SEARCH BEFORE 1-Jan-2000 ON 2-Jan-2000 SINCE 03-jan-2000 SENTBEFORE 4-Jan-2000 SENTON "
+       "5-Jan-2000 SENTSINCE 31-Dec-1999",
+       "a SEARCH AND ( BEFORE 1-Jan-2000 ON 2-Jan-2000 SINCE 3-Jan-2000 SENTBEFORE 4-Jan-2000 "
+       "SENTON "
+       "5-Jan-2000 SENTSINCE 31-Dec-1999 )");
+    OK("a SEARCH HEADER Message-ID <x@y> HEADER \"X-Y\" \"\" SMALLER 9223372036854775807",
+       "a SEARCH AND ( HEADER [Message-ID] [<x@y>] HEADER [X-Y] [] SMALLER 9223372036854775807 )");
+    OK("a SEARCH ((((ALL))))  ", "a SEARCH AND ( AND ( AND ( AND ( AND ( ALL ) ) ) ) )");
+    OK("a SEARCH (OR (ALL SEEN) (NOT DELETED)) 2,4:7,*",
+       "a SEARCH AND ( AND ( OR ( AND ( ALL FLAG (\\Seen) ) AND ( !FLAG (\\Deleted) ) ) ) SEQ "
+       "2,4:7,* )");
+}
+
+static void search_errors(void **state)
+{
+    (void)state;
+    BAD("a SEARCH", "expected a SEARCH key after SEARCH");
+    BAD("a SEARCH FOO", "unknown SEARCH key \"FOO\"");
+    BAD("a SEARCH RETURN (MIN)", "expected a SEARCH key after the return options");
+    BAD("a SEARCH RETURN (FOO) ALL", "unknown SEARCH return option \"FOO\"");
+    BAD("a SEARCH RETURN MIN ALL", "expected a list of return options after RETURN, found \"MIN\"");
+    BAD("a SEARCH CHARSET", "unknown SEARCH key \"CHARSET\"");
+    BAD("a SEARCH CHARSET UTF-8", "expected a SEARCH key after the charset");
+    BAD("a SEARCH NOT", "expected a SEARCH key after NOT");
+    BAD("a SEARCH OR SEEN", "expected a second SEARCH key after the first key of OR");
+    BAD("a SEARCH OR", "expected a SEARCH key after OR");
+    BAD("a SEARCH ()", "expected a SEARCH key after \"(\", found \")\"");
+    BAD("a SEARCH (SEEN", "expected \")\" after a SEARCH key");
+    BAD("a SEARCH (SEEN ", "expected a SEARCH key after a SEARCH key");
+    BAD("a SEARCH SEEN)", "expected a SEARCH key after a SEARCH key, found \")\"");
+    BAD("a SEARCH FROM", "expected a string after FROM");
+    BAD("a SEARCH SINCE yesterday", "\"yesterday\" is not a date like 1-Feb-1994");
+    BAD("a SEARCH ON 29-Feb-1999", "\"29-Feb-1999\" is not a date like 1-Feb-1994");
+    BAD("a SEARCH LARGER x", "expected a number after LARGER, found \"x\"");
+    BAD("a SEARCH LARGER 9223372036854775808",
+        "the number 9223372036854775808 after LARGER is too large");
+    BAD("a SEARCH HEADER x", "expected a string after the header field name");
+    BAD("a SEARCH KEYWORD \\Seen", "expected a keyword after KEYWORD, found \"\\Seen\"");
+    BAD("a SEARCH KEYWORD \"a b\"", "\"a b\" is not a keyword");
+    BAD("a SEARCH UID x", "expected a sequence set after UID, found \"x\"");
+    BAD("a SEARCH 1:", "\"1:\" is not a sequence set");
+}
+
+static void fetch(void **state)
+{
+    (void)state;
+    OK("A654 FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE FROM)])",
+       "A654 FETCH 2:4 FLAGS BODY[HEADER.FIELDS (DATE FROM)] seen");
+    OK("a FETCH 1 FLAGS", "a FETCH 1 FLAGS");
+    OK("a UID FETCH 1:* (FLAGS)", "a UID FETCH 1:* FLAGS");
+    OK("a fetch 4,*:3 all", "a FETCH 4,3:* FLAGS INTERNALDATE RFC822.SIZE ENVELOPE");
+    OK("a FETCH 1 FAST", "a FETCH 1 FLAGS INTERNALDATE RFC822.SIZE");
+    OK("a FETCH $ (FULL)", "a FETCH $ FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY");
+    OK("a FETCH 1 (UID INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE RFC822 RFC822.HEADER "
+       "RFC822.TEXT UID)",
+       "a FETCH 1 UID INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE RFC822 "
+       "RFC822.HEADER RFC822.TEXT seen");
+}
+
+static void fetch_sections(void **state)
+{
+    (void)state;
+    OK("a FETCH 1 BODY[]", "a FETCH 1 BODY[] seen");
+    OK("a FETCH 1 BODY.PEEK[]<0.2048>", "a FETCH 1 peek BODY[]<0>2048");
+    OK("a FETCH 1 BODY[1.2.3]", "a FETCH 1 BODY[1.2.3] seen");
+    OK("a FETCH 1 (body.peek[1.mime] body.peek[TEXT] body.peek[4.1.header] UID)",
+       "a FETCH 1 UID peek BODY[1.MIME] peek BODY[TEXT] peek BODY[4.1.HEADER]");
+    OK("a FETCH 1 BODY.PEEK[1.HEADER.FIELDS.NOT (\"X Y\" {2+}\r\na] b)]<1.1>",
+       "a FETCH 1 peek BODY[1.HEADER.FIELDS.NOT (\"X Y\" a] b)]<1>1");
+    OK("a FETCH 1 (BINARY[1] BINARY.PEEK[2]<5.6> BINARY.SIZE[3] BINARY[])",
+       "a FETCH 1 BINARY[1] peek BINARY[2]<5>6 peek BINARY.SIZE[3] BINARY[] seen");
+    /* equal ones once; reading wins over peeking */
+    OK("a FETCH 1 (BODY.PEEK[1] BODY[1] BODY.PEEK[1] BODY[1]<0.1>)",
+       "a FETCH 1 BODY[1] BODY[1]<0>1 seen");
+    OK("a FETCH 1 (BODY.PEEK[HEADER.FIELDS (A)] BODY.PEEK[HEADER.FIELDS (a)] "
+       "BODY.PEEK[HEADER.FIELDS (b)])",
+       "a FETCH 1 peek BODY[HEADER.FIELDS (A)] peek BODY[HEADER.FIELDS (b)]");
+    BAD("a FETCH", "expected a sequence set after FETCH");
+    BAD("a FETCH x FLAGS", "expected a sequence set after FETCH, found \"x\"");
+    BAD("a FETCH 1", "expected FETCH items after the sequence set");
+    BAD("a FETCH 1 ()", "expected a FETCH item after the sequence set, found \")\"");
+    BAD("a FETCH 1 FOO", "unknown FETCH item \"FOO\"");
+    BAD("a FETCH 1 FLAGS UID", "unexpected \" UID\" at the end of FETCH");
+    BAD("a FETCH 1 (FLAGS", "expected \")\" after a FETCH item");
+    BAD("a FETCH 1 (FLAGS ALL)", "unknown FETCH item \"ALL\"");
+    BAD("a FETCH 1 (ALL FLAGS)", "expected \")\" after the macro, found \" FLAGS)\"");
+}
+
+static void fetch_errors(void **state)
+{
+    (void)state;
+    BAD("a FETCH 1 BODY[", "expected HEADER, HEADER.FIELDS, TEXT or MIME after BODY[");
+    BAD("a FETCH 1 BODY[1", "expected \"]\" after BODY[");
+    BAD("a FETCH 1 BODY[1.]",
+        "expected HEADER, HEADER.FIELDS, TEXT or MIME after BODY[, found \"]\"");
+    BAD("a FETCH 1 BODY[0]", "part numbers are from 1 to 4294967295");
+    BAD("a FETCH 1 BODY[4294967296]", "part numbers are from 1 to 4294967295");
+    BAD("a FETCH 1 BODY[MIME]", "MIME needs a part number, as in BODY[1.MIME]");
+    BAD("a FETCH 1 BODY[FOO]", "unknown section \"FOO\"");
+    BAD("a FETCH 1 BODY[HEADER.FIELDS]",
+        "expected a list of header fields after HEADER.FIELDS, found \"]\"");
+    BAD("a FETCH 1 BODY[HEADER.FIELDS ()]",
+        "expected a header field name after HEADER.FIELDS, found \")]\"");
+    BAD("a FETCH 1 BODY[]<0.0>", "a range must not be empty");
+    BAD("a FETCH 1 BODY[]<0>", "expected a range like <0.2048> after BODY[, found \">\"");
+    BAD("a FETCH 1 BODY[]<5.>", "expected a range like <0.2048> after BODY[, found \">\"");
+    BAD("a FETCH 1 BINARY", "BINARY needs a section, as in BINARY[1]");
+    BAD("a FETCH 1 BODY.PEEK", "BODY.PEEK needs a section, as in BODY.PEEK[1]");
+    BAD("a FETCH 1 BINARY[TEXT]", "expected a part number after BINARY[, found \"TEXT]\"");
+    BAD("a FETCH 1 BINARY[1.MIME]", "expected a part number after BINARY[, found \"MIME]\"");
+    BAD("a FETCH 1 BINARY.SIZE[1]<0.1>", "unexpected \"<0.1>\" at the end of FETCH");
+    BAD("a FETCH 1 FLAGS[1]", "unknown FETCH item \"FLAGS\"");
+}
+
+static void store(void **state)
+{
+    (void)state;
+    OK("A003 STORE 2:4 +FLAGS (\\Deleted)", "A003 STORE 2:4 + (\\Deleted)");
+    OK("a UID STORE 1 -flags.silent \\Seen $Junk ", "a UID STORE 1 - silent (\\Seen $Junk)");
+    OK("a STORE 1:* FLAGS ()", "a STORE 1:* = ()");
+    OK("a STORE 1 FLAGS.SILENT (a b A \\Recent \\Bar \\Baz)",
+       "a STORE 1 = silent (\\Recent a b) unknown \\Bar");
+    BAD("a STORE 1 FLAGS", "expected a list of flags after FLAGS");
+    BAD("a STORE 1 FLAGS (", "expected a flag after FLAGS");
+    BAD("a STORE 1 FLAGS (a  b)", "expected a flag after a flag, found \" b)\"");
+    BAD("a STORE 1 FLAGS a,b(c)", "unexpected \"(c)\" at the end of STORE");
+    BAD("a STORE 1 *FLAGS (a)", "expected FLAGS, +FLAGS or -FLAGS after the sequence set, found "
+                                "\"*FLAGS\"");
+    BAD("a STORE 1 FOO (a)", "expected FLAGS, +FLAGS or -FLAGS, found \"FOO\"");
+    BAD("a STORE 1 FLAGS \"a\"", "expected a flag after FLAGS, found \"\"a\"\"");
+    BAD("a STORE 1 FLAGS (\\*)", "expected a flag after FLAGS, found \"*)\"");
+}
+
+/* ---- limits ---- */
+
+static void check_limit(struct span text, const struct parse_limits *limits, size_t budget,
+                        const char *reason)
+{
+    autoarena a = ARENA_INIT(budget);
+    struct command *c;
+    struct parse_error err;
+    assert_int_equal(command_parse(text, limits, &a, &c, &err), ERR_LIMIT);
+    assert_string_equal(err.reason, reason);
+}
+
+static void limits(void **state)
+{
+    (void)state;
+    struct parse_limits l = parse_limits_default;
+    l.max_depth = l.max_args = l.max_flags = l.max_sections = 3;
+    l.max_parts = l.max_ranges = l.max_messages = 3;
+    l.max_search_nodes = 5;
+    const size_t much = 1 << 20;
+    check_limit(SPAN("a SEARCH ((((ALL))))"), &l, much,
+                "SEARCH keys nested too deeply (at most 3 levels)");
+    check_limit(SPAN("a SEARCH ALL ALL ALL ALL ALL"), &l, much, "too many SEARCH keys (at most 5)");
+    check_limit(SPAN("a STORE 1 FLAGS (a b c d)"), &l, much, "too many flags (at most 3)");
+    check_limit(SPAN("a FETCH 1 (BODY[1] BODY[2] BODY[3] BODY[4])"), &l, much,
+                "too many FETCH sections (at most 3)");
+    check_limit(SPAN("a FETCH 1 BODY[1.2.3.4]"), &l, much, "too many part numbers (at most 3)");
+    check_limit(SPAN("a FETCH 1 BODY[HEADER.FIELDS (a b c d)]"), &l, much,
+                "too many header fields (at most 3)");
+    check_limit(SPAN("a FETCH 1,3,5,7 FLAGS"), &l, much,
+                "too many ranges in a sequence set (at most 3)");
+    check_limit(SPAN("a LIST \"\" (a b c d)"), &l, much, "too many patterns (at most 3)");
+    check_limit(SPAN("a APPEND x {1*}\r\n {1*}\r\n {1*}\r\n {1*}\r\n"), &l, much,
+                "too many messages (at most 3)");
+    check_limit(SPAN("a NOOP"), NULL, 16, "the command needs too much memory");
+    check_limit(SPAN("a FETCH 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18 FLAGS"), NULL, 200,
+                "the command needs too much memory");
+}
+
+static void deep_nesting(void **state)
+{
+    (void)state;
+    autobuf in = BUF_INIT(BUF_UNLIMITED);
+    buf_put_lit(&in, "a SEARCH ");
+    for (int i = 0; i < 30000; i++)
+        buf_put_str(&in, i % 2 ? "(" : "NOT ");
+    check_limit(buf_span(&in), NULL, 1 << 20, "SEARCH keys nested too deeply (at most 50 levels)");
+    buf_reset(&in);
+    buf_put_lit(&in, "a SEARCH ");
+    for (int i = 0; i < 30000; i++)
+        buf_put_lit(&in, "OR ");
+    check_limit(buf_span(&in), NULL, 1 << 20, "SEARCH keys nested too deeply (at most 50 levels)");
+}
+
+/* Every cut of a long command fails or parses, and never reads beyond (exact heap copies). */
+static void truncated(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "a SEARCH RETURN (MIN ALL) CHARSET UTF-8 OR (NOT FROM \"x\\\"\" NEW) HEADER {1}\r\nx y 1:*",
+        "a UID FETCH 1:*,$ (UID BODY.PEEK[1.2.HEADER.FIELDS (a {1}\r\nb)]<1.2> BINARY[1])",
+        "a LIST (SUBSCRIBED) \"\" (a \"b\") RETURN (STATUS (MESSAGES) CHILDREN)",
+        "a APPEND {1}\r\nx (\\Seen b) \"17-Jul-1996 02:44:25 -0700\" {3*}\r\n ~{1}\r\nz",
+        "a STORE 1,2 +FLAGS.SILENT (\\Seen x)",
+        "a CREATE x (USE (\\Sent))",
+        "a ID (\"a\" \"b\" \"c\" NIL)",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        size_t len = strlen(texts[i]);
+        for (size_t n = 0; n <= len; n++) {
+            autoarena a = ARENA_INIT(1 << 20);
+            autofree char *copy = xmalloc(n);
+            autobuf out = BUF_INIT(BUF_UNLIMITED);
+            struct command *c;
+            struct parse_error err;
+            memcpy(copy, texts[i], n);
+            int rc = command_parse(span_make(copy, n), NULL, &a, &c, &err);
+            if (rc == 0)
+                dump_command(&out, c);
+            else
+                assert_true(strlen(err.reason) > 0);
+            if (n == len)
+                assert_int_equal(rc, 0);
+        }
+    }
+}
+
+static void table(void **state)
+{
+    (void)state;
+    for (int id = CMD_CAPABILITY; id < CMD_COUNT; id++) {
+        const struct command_desc *d = command_desc((enum command_id)id);
+        assert_int_equal(d->id, id);
+        assert_true(d->states && d->forms && d->parse);
+        assert_ptr_equal(command_lookup(span_str(d->name)), d);
+    }
+    assert_null(command_lookup(SPAN_EMPTY));
+    assert_null(command_lookup(SPAN("NOOPX")));
+    assert_null(command_lookup(SPAN("UID")));
+    assert_ptr_equal(command_lookup(SPAN("uNsubscribe")), command_desc(CMD_UNSUBSCRIBE));
+    assert_int_equal(command_desc(CMD_STARTTLS)->states, CMD_IN_NOT_AUTH);
+    assert_int_equal(command_desc(CMD_FETCH)->states, CMD_IN_SELECTED);
+    assert_int_equal(command_desc(CMD_IDLE)->states, CMD_IN_AUTH | CMD_IN_SELECTED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(simple),       cmocka_unit_test(session),
+        cmocka_unit_test(mailboxes),    cmocka_unit_test(list),
+        cmocka_unit_test(append),       cmocka_unit_test(append_parts),
+        cmocka_unit_test(search),       cmocka_unit_test(search_errors),
+        cmocka_unit_test(fetch),        cmocka_unit_test(fetch_sections),
+        cmocka_unit_test(fetch_errors), cmocka_unit_test(store),
+        cmocka_unit_test(limits),       cmocka_unit_test(deep_nesting),
+        cmocka_unit_test(truncated),    cmocka_unit_test(table),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
