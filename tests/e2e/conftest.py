@@ -2,6 +2,7 @@
 import itertools
 import os
 import re
+import signal
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from support import server as support_server  # noqa: E402
+from support.imap import SLOW  # noqa: E402
 from support.server import PASSWORD, PEER  # noqa: E402
 
 numbers = itertools.count(1)
@@ -27,6 +29,23 @@ def pytest_collection_modifyitems(config, items):
         if mark:
             reason = mark.args[0] if mark.args else 'Martlet only'
             item.add_marker(pytest.mark.skip(reason='%s: %s' % (PEER, reason)))
+
+
+TEST_TIMEOUT = int(120 * SLOW)
+
+
+@pytest.fixture(autouse=True)
+def bounded(request):
+    """No test runs for ever (the server's first start, which may build it, has its own bound)."""
+    if 'server' in request.fixturenames:
+        request.getfixturevalue('server')
+    def expired(signum, frame):
+        raise TimeoutError('the test takes more than %d s' % TEST_TIMEOUT)
+    old = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(TEST_TIMEOUT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, old)
 
 
 @pytest.fixture(scope='session')

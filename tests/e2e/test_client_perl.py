@@ -1,0 +1,26 @@
+"""Perl's Mail::IMAPClient: its own test suite, from its source package (see install-packages)."""
+import glob
+import os
+import tarfile
+
+import pytest
+
+from support.clients import run, write
+from support.server import PASSWORD
+
+CACHE = os.environ.get('XDG_CACHE_HOME', os.path.expanduser('~/.cache')) + '/martlet-tests'
+
+
+def test_own_suite(server, user, tmp_path):
+    found = glob.glob(CACHE + '/libmail-imapclient-perl_*.orig.tar.*')
+    if not found:
+        pytest.skip('the source of libmail-imapclient-perl is not there')
+    with tarfile.open(found[0]) as t:
+        t.extractall(str(tmp_path))
+    source = glob.glob(str(tmp_path) + '/Mail-IMAPClient-*')[0]
+    write(source + '/test.txt', 'server=127.0.0.1\nuser=%s\npassed=%s\nport=%d\nauthmechanism=LOGIN\n'
+          % (user, PASSWORD, server.imap))
+    tests = sorted('t/' + os.path.basename(p) for p in glob.glob(source + '/t/*.t') if 'pod' not in p)
+    text = run(['prove', '-Ilib', '-v'] + tests, tmp_path, cwd=source, timeout=90)
+    assert 'Result: PASS' in text
+    assert 'basic.t' in text and 'skipped' not in [line for line in text.splitlines() if 'basic.t' in line][-1], text
