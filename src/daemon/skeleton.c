@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/logline.h"
+#include "io/conn.h"
 
 /* Standard descriptors exist, so that no socket of ours becomes one of them. */
 static void open_standard_fds(void)
@@ -39,6 +40,7 @@ static void begin_shutdown(struct daemon *d)
     if (d->stopping)
         return;
     d->stopping = true;
+    conn_set_patience(d->loop, 300);
     loop_timer_set(d->loop, &d->limit, SHUTDOWN_LIMIT_MS);
     d->ops->shutdown(d);
 }
@@ -65,7 +67,7 @@ static void give_up(struct daemon *d, const char *event, const struct err *err)
 
 static void set_name(const struct daemon *d)
 {
-    char name[32];
+    static char name[32]; /* the logger keeps the pointer */
     bool many = d->role == ROLE_MAIL || d->role == ROLE_LOGIN;
     snprintf(name, sizeof(name), many ? "%s.%u" : "%s", role_name(d->role), d->index);
     log_set_program(name);

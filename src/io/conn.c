@@ -82,7 +82,8 @@ static void finish_sending(struct conn *c)
         return;
     }
     loop_timer_cancel(&c->linger->timer);
-    loop_timer_set(c->loop, &c->linger->timer, LINGER_MS);
+    loop_timer_set(c->loop, &c->linger->timer,
+                   c->loop->patience_ms ? c->loop->patience_ms : LINGER_MS);
 }
 
 static void send_some(struct conn *c)
@@ -91,7 +92,8 @@ static void send_some(struct conn *c)
         return;
     int r = outq_send(&c->out, c->fd, SEND_BUDGET, NULL);
     if (c->finishing && !c->shut) /* a peer that takes nothing for so long is given up */
-        loop_timer_set(c->loop, &c->linger->timer, STALL_MS);
+        loop_timer_set(c->loop, &c->linger->timer,
+                       c->loop->patience_ms ? c->loop->patience_ms : STALL_MS);
     if (r == ERR_AGAIN || r == ERR_LIMIT)
         c->blocked = true;
     else if (r < 0)
@@ -353,4 +355,9 @@ void conn_finish(struct conn *c)
     loop_timer_init(&c->linger->timer, on_linger);
     watch(c);
     loop_defer(c->loop, &c->task);
+}
+
+void conn_set_patience(struct loop *l, unsigned ms)
+{
+    l->patience_ms = ms;
 }

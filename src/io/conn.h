@@ -80,4 +80,8 @@ void conn_flush(struct conn *c);
  * ERR_CLOSED. */
 void conn_finish(struct conn *c);
 
+/* From now on conn_finish, and TLS pumps at their end, give a peer only so long for reading what is
+ * left and closing: for a process that is to end (default 2 s, and 60 s while it reads nothing). */
+void conn_set_patience(struct loop *l, unsigned ms);
+
 #endif

@@ -27,6 +27,7 @@ struct loop {
     uv_check_t check;
     uv_idle_t idle;
     bool in_timers, stopped;
+    unsigned patience_ms; /* conn_set_patience; 0: the defaults */
     struct list deferred, slices;
     struct wheel wheel;
     struct loop_job *free_jobs;

@@ -264,7 +264,8 @@ static void settle(struct tls_pump *p, bool alive)
         SSL_shutdown(p->ssl);
         ERR_clear_error();
         shutdown(p->tls_fd, SHUT_WR);
-        loop_timer_set(p->loop, &p->linger, LINGER_MS);
+        loop_timer_set(p->loop, &p->linger,
+                       p->loop->patience_ms ? p->loop->patience_ms : LINGER_MS);
     }
     if (alive && p->tls_ended && !p->to_plain.n && !p->plain_shut) {
         p->plain_shut = true;

@@ -95,7 +95,7 @@ static int check(enum role self, enum role peer, struct span packet, int fd, str
         log_text(LOG_ERROR, "channel-malformed", "from %s: %s", role_name(peer), err_name(r));
         return r;
     }
-    enum message_fd rule = message_fd_rule(m.kind);
+    enum fd_rule rule = message_fd_rule(m.kind);
     bool fd_ok = rule == MESSAGE_FD_OPTIONAL || (rule == MESSAGE_FD_REQUIRED) == (fd >= 0);
     if (!message_permitted(peer, self, m.kind) || !fd_ok) {
         log_text(LOG_ERROR, "channel-forbidden", "%s from %s%s", message_name(m.kind),

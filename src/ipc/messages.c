@@ -15,7 +15,7 @@ enum { FIELDS_MAX = 8 };
 
 struct schema {
     const char *name;
-    enum message_fd fd;
+    enum fd_rule fd;
     struct field fields[FIELDS_MAX + 1];
 };
 
@@ -162,7 +162,7 @@ const char *role_name(enum role r)
     return (unsigned)r < ROLE_COUNT ? names[r] : "unknown";
 }
 
-enum message_fd message_fd_rule(enum message_kind k)
+enum fd_rule message_fd_rule(enum message_kind k)
 {
     const struct schema *s = schema_of(k);
     return s ? s->fd : MESSAGE_FD_NONE;

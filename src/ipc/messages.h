@@ -180,8 +180,8 @@ const char *message_name(enum message_kind k);
 /* May `from` send this kind to `to`? */
 bool message_permitted(enum role from, enum role to, enum message_kind k);
 
-enum message_fd { MESSAGE_FD_NONE, MESSAGE_FD_REQUIRED, MESSAGE_FD_OPTIONAL };
-enum message_fd message_fd_rule(enum message_kind k);
+enum fd_rule { MESSAGE_FD_NONE, MESSAGE_FD_REQUIRED, MESSAGE_FD_OPTIONAL };
+enum fd_rule message_fd_rule(enum message_kind k);
 
 /* Lists of arguments in one span. */
 void control_args_put(struct buf *args, struct span arg);
