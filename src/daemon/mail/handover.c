@@ -1,0 +1,122 @@
+/* An authenticated connection arrives from a login process: find its account, open it, start the
+ * session, which answers the login command. */
+#include "base/logline.h"
+#include "daemon/mail/mail.h"
+#include "io/conn.h"
+#include "wire/write.h"
+
+struct opening {
+    struct mail *mail;
+    int fd;
+    struct imap_start start;
+    struct buf text; /* what the spans of start point into */
+};
+
+static void opening_free(struct opening *o)
+{
+    o->mail->openings--;
+    mail_check_ended(o->mail);
+    if (o->fd >= 0)
+        close(o->fd);
+    buf_done(&o->text);
+    free(o);
+}
+
+/* A NO for the login command, then the end. */
+struct refusal {
+    struct conn *conn;
+};
+
+static void on_refused(void *owner, int code)
+{
+    struct refusal *r = owner;
+    (void)code;
+    conn_free(r->conn);
+    free(r);
+}
+
+static void ignore_input(void *owner, struct span bytes)
+{
+    (void)owner;
+    (void)bytes;
+}
+
+static void refuse(struct opening *o, int error)
+{
+    static const struct conn_ops ops = {.input = ignore_input, .closed = on_refused};
+    struct refusal *r = xnew(struct refusal);
+    autobuf user = BUF_INIT(USER_NAME_MAX + 1);
+    buf_put_span(&user, o->start.user);
+    log_event(LOG_ERROR, "account-not-opened", "user", user.p, "error", err_name(error), NULL);
+    r->conn = conn_new(o->mail->daemon->loop, take_fd(&o->fd), &ops, r);
+    struct buf *out = conn_begin(r->conn);
+    write_status(out, o->start.tag, "NO", error == ERR_CORRUPT ? "SERVERBUG" : "UNAVAILABLE",
+                 error == ERR_CORRUPT
+                     ? SPAN("This account cannot be opened; the administrator has to look at it")
+                     : SPAN("This account cannot be opened at the moment, try again later"),
+                 false);
+    write_status(out, SPAN("*"), "BYE", "", SPAN("Closing the connection"), false);
+    conn_end(r->conn);
+    conn_finish(r->conn);
+    opening_free(o);
+}
+
+static void on_opened(void *arg, int error, struct account *account)
+{
+    struct opening *o = arg;
+    struct mail *m = o->mail;
+    if (error || m->stopping) {
+        if (!error)
+            account_unref(account);
+        refuse(o, error ? error : ERR_CLOSED);
+        return;
+    }
+    o->start.fd = take_fd(&o->fd);
+    imap_session_start(&m->imap, &o->start, account);
+    account_unref(account); /* the session has its own */
+    opening_free(o);
+}
+
+static void on_resolved(void *arg, int error, const struct account_id *id)
+{
+    struct opening *o = arg;
+    if (error || o->mail->stopping)
+        refuse(o, error ? error : ERR_CLOSED);
+    else
+        account_open(o->mail->store, id, on_opened, o);
+}
+
+static struct span keep(struct opening *o, struct span s)
+{
+    size_t at = o->text.n;
+    buf_put_span(&o->text, s);
+    return span_make(o->text.p + at, s.n);
+}
+
+void mail_on_handover(struct mail *m, const struct message *msg, int fd)
+{
+    if (m->stopping || !m->store) {
+        close(fd);
+        return;
+    }
+    struct opening *o = xnew(struct opening);
+    o->mail = m;
+    o->fd = fd;
+    m->openings++;
+    buf_init(&o->text, BUF_UNLIMITED);
+    /* Reserved whole, so that the spans stay where they are. */
+    buf_reserve(&o->text, msg->u.handover.user.n + msg->u.handover.tag.n + msg->u.handover.peer.n +
+                              msg->u.handover.client_name.n + msg->u.handover.input.n);
+    o->start = (struct imap_start){
+        .fd = -1,
+        .user = keep(o, msg->u.handover.user),
+        .tag = keep(o, msg->u.handover.tag),
+        .authenticate = msg->u.handover.authenticate,
+        .session_id = msg->u.handover.session,
+        .peer = keep(o, msg->u.handover.peer),
+        .tls = msg->u.handover.tls,
+        .client_name = keep(o, msg->u.handover.client_name),
+        .input = keep(o, msg->u.handover.input),
+    };
+    mail_resolve(m, o->start.user, true, on_resolved, o);
+}

@@ -1,0 +1,81 @@
+/* daemon/mail/mail.h: the mail process: its state, and what its files share.
+ *
+ * One loop thread serves the accounts whose names route_user sends here: their sessions, deliveries
+ * and maintenance. Process 0 also owns the site log, which knows what account a name has. */
+#ifndef DAEMON_MAIL_MAIL_H
+#define DAEMON_MAIL_MAIL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "daemon/skeleton.h"
+#include "imap/session.h"
+#include "io/listen.h"
+#include "lmtp/session.h"
+#include "store/account.h"
+
+enum { MAIL_PEERS_MAX = 64 };
+
+struct mail;
+
+struct mail_peer {
+    struct mail *mail;
+    enum role role;
+    unsigned index;
+    struct channel *ch; /* NULL: not there at the moment */
+};
+
+struct mail_port {
+    struct list link;
+    struct mail *mail;
+    enum listener_kind kind;
+    struct listener *listener;
+    int fd; /* until the listener is made */
+};
+
+struct mail {
+    struct daemon *daemon;
+    struct store *store; /* NULL before start */
+    struct imap_host imap;
+    struct lmtp_host lmtp;
+    struct default_mailbox *defaults;
+    struct list ports, controls;
+    struct mail_peer login[MAIL_PEERS_MAX], mail[MAIL_PEERS_MAX], auth;
+    struct map questions; /* to other processes: id -> struct question */
+    uint64_t next_question;
+    size_t openings; /* connections on their way to a session */
+    bool stopping, imap_ended, lmtp_ended;
+};
+
+/* questions.c: asking other processes, with answers that may fail with ERR_BUSY (that process is
+ * not there). done is called once, never from within the call. */
+typedef void mail_resolve_done(void *arg, int error, const struct account_id *id);
+void mail_resolve(struct mail *m, struct span user, bool create, mail_resolve_done *done,
+                  void *arg);
+typedef void mail_lookup_done(void *arg, int error, struct span user);
+void mail_lookup(struct mail *m, struct span address, mail_lookup_done *done, void *arg);
+typedef void mail_deliver_done(void *arg, int error);
+/* fd: the message from its beginning; taken. */
+void mail_deliver_remote(struct mail *m, unsigned index, struct span user, struct span header,
+                         uint64_t size, int fd, mail_deliver_done *done, void *arg);
+void mail_answer(struct mail *m, const struct message *msg); /* RESOLVED, USER_FOUND, DELIVERED */
+void mail_question_lost(struct mail *m, const struct mail_peer *peer);
+/* The owner's side. */
+void mail_on_resolve(struct mail_peer *from, const struct message *msg);
+
+/* handover.c */
+void mail_on_handover(struct mail *m, const struct message *msg, int fd);
+
+/* deliver.c: what lmtp_host asks for. */
+void mail_lmtp_lookup(void *ctx, struct span address, lmtp_lookup_done *done, void *arg);
+void mail_deliver(void *ctx, struct span user, struct span header, struct spool *spool,
+                  lmtp_deliver_done *done, void *arg);
+void mail_on_deliver(struct mail_peer *from, const struct message *msg, int fd);
+
+/* control.c */
+void mail_control_accept(struct mail *m, int fd);
+void mail_control_shutdown(struct mail *m);
+
+/* main.c */
+void mail_check_ended(struct mail *m);
+
+#endif

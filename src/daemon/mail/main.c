@@ -1,0 +1,267 @@
+/* martlet-mail: sessions and deliveries of the accounts that belong to this process. */
+#include "base/logline.h"
+#include "daemon/mail/mail.h"
+#include "io/conn.h"
+
+/* What the store needs of an event loop. */
+
+static void host_work(void *ctx, void (*run)(void *arg), void (*done)(void *arg), void *arg)
+{
+    struct mail *m = ctx;
+    loop_work(m->daemon->loop, run, done, arg);
+}
+
+struct deferred {
+    struct loop_task task;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void on_deferred(struct loop_task *t)
+{
+    struct deferred *d = container_of(t, struct deferred, task);
+    void (*fn)(void *arg) = d->fn;
+    void *arg = d->arg;
+    free(d);
+    fn(arg);
+}
+
+static void host_defer(void *ctx, void (*fn)(void *arg), void *arg)
+{
+    struct mail *m = ctx;
+    struct deferred *d = xnew(struct deferred);
+    loop_task_init(&d->task, on_deferred);
+    d->fn = fn;
+    d->arg = arg;
+    loop_defer(m->daemon->loop, &d->task);
+}
+
+static uint32_t special_use(const char *name)
+{
+    static const struct {
+        const char *name;
+        uint32_t use;
+    } uses[] = {{"all", USE_ALL},         {"archive", USE_ARCHIVE},    {"drafts", USE_DRAFTS},
+                {"flagged", USE_FLAGGED}, {"junk", USE_JUNK},          {"sent", USE_SENT},
+                {"trash", USE_TRASH},     {"important", USE_IMPORTANT}};
+    for (size_t i = 0; i < ARRAY_LEN(uses); i++)
+        if (span_ieq(span_str(name), span_str(uses[i].name)))
+            return uses[i].use;
+    return 0;
+}
+
+static int open_store(struct mail *m, struct err *err)
+{
+    const struct conf *c = m->daemon->conf;
+    size_t n = c->mailboxes.count / 2;
+    m->defaults = xcalloc(n ? n : 1, sizeof(*m->defaults));
+    for (size_t i = 0; i < n; i++) {
+        m->defaults[i].name = c->mailboxes.items[2 * i];
+        m->defaults[i].special_use = special_use(c->mailboxes.items[2 * i + 1]);
+    }
+    struct store_options options = {.dir = c->state_dir,
+                                    .open_max = c->store_open_accounts,
+                                    .defaults = m->defaults,
+                                    .default_count = n};
+    struct store_host host = {m, host_work, host_defer};
+    int r = store_new(&options, &host, &m->store, err);
+    if (r == 0 && m->daemon->index == 0)
+        r = site_open(m->store, err);
+    return r;
+}
+
+/* Settings. */
+
+static void set_up_imap(struct mail *m)
+{
+    const struct conf *c = m->daemon->conf;
+    m->imap.loop = m->daemon->loop;
+    m->imap.store = m->store;
+    m->imap.settings = imap_settings_default;
+    struct imap_settings *s = &m->imap.settings;
+    s->frame.literal_minus = c->imap_literal == CONF_LITERAL_MINUS;
+    s->frame.max_line = c->imap_line_max;
+    s->frame.max_command = MAX(s->frame.max_command, c->imap_line_max);
+    s->frame.max_streamed_literal = c->imap_literal_max;
+    s->parse.max_args = (unsigned)c->imap_arguments_max;
+    s->parse.max_depth = (unsigned)c->imap_nesting_max;
+    s->parse.max_search_nodes = (unsigned)c->imap_search_nodes_max;
+    s->side_by_side = c->imap_side_by_side;
+    s->in_order_clients = c->imap_in_order_clients.items;
+    s->command_memory = c->imap_command_memory;
+    s->tasks_max = c->imap_tasks_max;
+    s->idle_timeout_s = (unsigned)c->imap_idle_timeout;
+    s->errors_max = (unsigned)c->imap_bad_commands;
+}
+
+static void set_up_lmtp(struct mail *m)
+{
+    static char host_name[256];
+    const struct conf *c = m->daemon->conf;
+    if (gethostname(host_name, sizeof(host_name) - 1) < 0 || !host_name[0])
+        memcpy(host_name, "localhost", sizeof("localhost"));
+    m->lmtp.loop = m->daemon->loop;
+    m->lmtp.ctx = m;
+    m->lmtp.lookup = mail_lmtp_lookup;
+    m->lmtp.deliver = mail_deliver;
+    m->lmtp.settings = (struct lmtp_settings){.host_name = host_name,
+                                              .spool_dir = c->state_dir,
+                                              .message_max = c->lmtp_message_max,
+                                              .recipients_max = c->lmtp_recipients_max,
+                                              .timeout_s = c->lmtp_timeout};
+}
+
+/* Channels. */
+
+static void on_message(void *owner, struct channel *ch, const struct message *msg, int fd)
+{
+    struct mail_peer *p = owner;
+    (void)ch;
+    switch (msg->kind) {
+    case MESSAGE_HANDOVER:
+        mail_on_handover(p->mail, msg, fd);
+        break;
+    case MESSAGE_RESOLVE:
+        mail_on_resolve(p, msg);
+        break;
+    case MESSAGE_DELIVER:
+        mail_on_deliver(p, msg, fd);
+        break;
+    case MESSAGE_RESOLVED:
+    case MESSAGE_USER_FOUND:
+    case MESSAGE_DELIVERED:
+        mail_answer(p->mail, msg);
+        break;
+    default:
+        break; /* the permit table lets nothing else through */
+    }
+}
+
+static void on_closed(void *owner, struct channel *ch)
+{
+    struct mail_peer *p = owner;
+    channel_free(ch);
+    p->ch = NULL;
+    mail_question_lost(p->mail, p);
+}
+
+static struct mail_peer *find_peer(struct mail *m, enum role role, unsigned index)
+{
+    if (role == ROLE_AUTH)
+        return &m->auth;
+    if (index >= MAIL_PEERS_MAX)
+        return NULL;
+    return role == ROLE_LOGIN ? &m->login[index] : role == ROLE_MAIL ? &m->mail[index] : NULL;
+}
+
+static void on_peer(struct daemon *d, enum role role, unsigned index, int fd)
+{
+    static const struct channel_ops ops = {on_message, on_closed};
+    struct mail *m = d->owner;
+    struct mail_peer *p = find_peer(m, role, index);
+    if (!p) {
+        close(fd);
+        return;
+    }
+    if (p->ch)
+        on_closed(p, p->ch);
+    p->mail = m;
+    p->role = role;
+    p->index = index;
+    p->ch = channel_new(d->loop, fd, ROLE_MAIL, role, &ops, p);
+}
+
+/* Life. */
+
+static void on_accept(void *arg, int fd, const struct address *peer)
+{
+    struct mail_port *p = arg;
+    autobuf host = BUF_INIT(128);
+    if (p->kind == LISTENER_CONTROL) {
+        mail_control_accept(p->mail, fd);
+        return;
+    }
+    address_format_host(peer, &host);
+    lmtp_session_start(&p->mail->lmtp, fd, buf_span(&host));
+}
+
+static void on_listener(struct daemon *d, enum listener_kind kind, int fd)
+{
+    struct mail *m = d->owner;
+    struct mail_port *p = xnew(struct mail_port);
+    p->mail = m;
+    p->kind = kind;
+    p->fd = fd;
+    list_push_back(&m->ports, &p->link);
+}
+
+static int on_start(struct daemon *d, struct err *err)
+{
+    struct mail *m = d->owner;
+    struct mail_port *p;
+    m->daemon = d;
+    loop_work_threads((unsigned)d->conf->store_threads);
+    int r = open_store(m, err);
+    if (r < 0)
+        return r;
+    set_up_imap(m);
+    set_up_lmtp(m);
+    list_each(p, &m->ports, link) p->listener = listener_new(d->loop, p->fd, on_accept, p);
+    daemon_ready(d);
+    return 0;
+}
+
+void mail_check_ended(struct mail *m)
+{
+    if (!m->stopping || !m->imap_ended || !m->lmtp_ended || m->openings)
+        return;
+    m->imap_ended = false; /* once */
+    store_free(m->store);
+    m->store = NULL;
+    daemon_exit(m->daemon);
+}
+
+static void on_imap_ended(void *arg)
+{
+    struct mail *m = arg;
+    m->imap_ended = true;
+    mail_check_ended(m);
+}
+
+static void on_lmtp_ended(void *arg)
+{
+    struct mail *m = arg;
+    m->lmtp_ended = true;
+    mail_check_ended(m);
+}
+
+static void on_shutdown(struct daemon *d)
+{
+    struct mail *m = d->owner;
+    struct mail_port *p;
+    m->stopping = true;
+    if (!m->store) {
+        daemon_exit(d);
+        return;
+    }
+    list_each(p, &m->ports, link)
+    {
+        listener_free(p->listener);
+        p->listener = NULL;
+    }
+    mail_control_shutdown(m);
+    imap_shutdown(&m->imap, on_imap_ended, m);
+    lmtp_shutdown(&m->lmtp, on_lmtp_ended, m);
+}
+
+int main(void)
+{
+    static const struct daemon_ops ops = {
+        .listener = on_listener, .peer = on_peer, .start = on_start, .shutdown = on_shutdown};
+    static struct mail m; /* reachable until the very end, for leak checkers */
+    list_init(&m.ports);
+    list_init(&m.controls);
+    list_init(&m.imap.sessions);
+    list_init(&m.lmtp.sessions);
+    return daemon_run(ROLE_MAIL, &ops, &m);
+}
