@@ -6,6 +6,7 @@
 #include "imap/fetch.h"
 
 #include "wire/date.h"
+#include "wire/write.h"
 
 static void put_label(struct buf *b, const struct fetch_item *item)
 {
@@ -136,14 +137,91 @@ static int open_access(struct session *s, struct snap *snap, const struct fetch_
     return rc;
 }
 
+/* Nothing but what the row has: the fast path of FETCH (UID FLAGS ...) over a whole mailbox. One
+ * reservation holds a whole response. */
+enum { PLAIN_MAX = 256 };
+
+static void put_plain(struct buf *b, const struct fetch_plan *plan, const struct shown *m)
+{
+    char *start = buf_reserve(b, PLAIN_MAX), *to = start;
+    memcpy(to, "* ", 2);
+    to = format_u32(to + 2, m->seq);
+    memcpy(to, " FETCH ", 7);
+    to += 7;
+    for (size_t i = 0; i < plan->count; i++) {
+        *to++ = i ? ' ' : '(';
+        switch (plan->items[i].kind) {
+        case ITEM_UID:
+            memcpy(to, "UID ", 4);
+            to = format_u32(to + 4, m->row.uid);
+            break;
+        case ITEM_FLAGS:
+            memcpy(to, "FLAGS (", 7);
+            to = format_flags(to + 7, m->row.flags, m->recent);
+            *to++ = ')';
+            break;
+        case ITEM_INTERNALDATE:
+            memcpy(to, "INTERNALDATE ", 13);
+            to += 13;
+            date_time_format(m->row.internal_date.seconds, m->row.internal_date.zone_minutes, to);
+            to += DATE_TIME_LEN;
+            break;
+        default: /* ITEM_SIZE */
+            memcpy(to, "RFC822.SIZE ", 12);
+            to = format_u64(to + 12, m->row.size);
+        }
+    }
+    memcpy(to, ")\r\n", 3);
+    buf_commit(b, (size_t)(to + 3 - start));
+}
+
+static bool is_fast(const struct fetch_plan *plan, const struct shown *m, bool with_flags)
+{
+    return plan->plain && !m->row.keyword_count && m->row.message_id && !with_flags;
+}
+
+/* "* 5 FETCH (item item ...": false if no item could be given. */
+static int put_items(struct session *s, const struct fetch_plan *plan, struct snap *snap,
+                     const struct shown *m, bool with_flags, bool usable,
+                     struct message_access *access, struct span derived,
+                     struct fetch_trouble *trouble, struct buf **b, bool *ret_any)
+{
+    bool any = false;
+    int rc = 0;
+    buf_put_lit(*b, "* ");
+    write_u32(*b, m->seq);
+    buf_put_lit(*b, " FETCH (");
+    for (size_t i = 0; i < plan->count && rc == 0; i++) {
+        const struct fetch_item *item = &plan->items[i];
+        if (!usable && item->kind != ITEM_UID && !(m->row.message_id && is_plain(item)))
+            continue;
+        if (any)
+            buf_put_byte(*b, ' ');
+        any = true;
+        rc = put_item(s, b, snap, m, access, derived, item, trouble);
+    }
+    if (rc == 0 && with_flags && !plan->has_flags && m->row.message_id) {
+        buf_put_str(*b, any ? " FLAGS " : "FLAGS ");
+        put_flags(*b, snap, &m->row, m->recent);
+        any = true;
+    }
+    *ret_any = any;
+    return rc;
+}
+
 int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *snap,
-                  const struct shown *m, bool with_flags, struct fetch_trouble *trouble)
+                  const struct shown *m, bool with_flags, struct fetch_trouble *trouble,
+                  struct buf **b)
 {
     struct session *s = t->session;
+    if (is_fast(plan, m, with_flags)) {
+        put_plain(*b, plan, m);
+        return 0;
+    }
     autobuf made = BUF_INIT(BUF_UNLIMITED);
     struct span derived = SPAN_EMPTY;
     struct message_access access = {.account = s->account};
-    bool usable = m->row.message_id != 0;
+    bool usable = m->row.message_id != 0, any;
     int rc = usable ? open_access(s, snap, plan, m, &made, &derived, &access) : 0;
     if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND) {
         trouble->corrupt = true;
@@ -153,39 +231,17 @@ int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *sn
     }
     if (m->row.message_id == 0)
         trouble->expunged = true;
-
-    struct buf *b = respond_begin(s);
-    size_t start = b->n;
-    bool first = true;
-    buf_put_lit(b, "* ");
-    buf_put_u64(b, m->seq);
-    buf_put_lit(b, " FETCH (");
-    for (size_t i = 0; i < plan->count && rc == 0; i++) {
-        const struct fetch_item *item = &plan->items[i];
-        if (!usable && item->kind != ITEM_UID && !(m->row.message_id && is_plain(item)))
-            continue;
-        if (!first)
-            buf_put_byte(b, ' ');
-        first = false;
-        rc = put_item(s, &b, snap, m, &access, derived, item, trouble);
-    }
-    if (rc == 0 && with_flags && !plan->has_flags && m->row.message_id) {
-        buf_put_str(b, first ? "FLAGS " : " FLAGS ");
-        put_flags(b, snap, &m->row, m->recent);
-        first = false;
-    }
-    if (rc == 0 && !first)
-        buf_put_lit(b, ")\r\n");
+    size_t start = (*b)->n;
+    rc = put_items(s, plan, snap, m, with_flags, usable, &access, derived, trouble, b, &any);
+    if (rc == 0 && any)
+        buf_put_lit(*b, ")\r\n");
     else if (!access.queued)
-        buf_truncate(b, start);
-    respond_end(s);
-    if (rc && access.queued) { /* a response that was begun cannot be taken back */
+        buf_truncate(*b, start);
+    if (rc && access.queued) /* a response that was begun cannot be taken back */
         session_close(s);
-        return rc;
-    }
-    if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND) {
+    else if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND)
         trouble->corrupt = true;
-        return 0;
-    }
-    return rc;
+    else
+        return rc;
+    return access.queued ? rc : 0;
 }

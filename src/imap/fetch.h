@@ -36,7 +36,8 @@ struct fetch_plan {
     size_t count;
     bool needs_derived, needs_message;
     bool sets_seen;
-    bool has_uid, has_flags;
+    bool has_flags;
+    bool plain; /* nothing but what rows have */
 };
 
 /* Compiles the command's items into the task's arena. 0 or ERR_LIMIT. */
@@ -48,10 +49,12 @@ struct fetch_trouble {
     bool expunged, corrupt, unknown_cte;
 };
 
-/* One message's FETCH response, whole, to the session's output. with_flags: FLAGS although not
+/* One message's FETCH response, whole, to *b, which is between respond_begin and _end (and may be
+ * another one afterwards). with_flags: FLAGS although not
  * asked for. 0, or a store error that ends the command. */
 int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *snap,
-                  const struct shown *m, bool with_flags, struct fetch_trouble *trouble) must_check;
+                  const struct shown *m, bool with_flags, struct fetch_trouble *trouble,
+                  struct buf **b) must_check;
 
 /* fetch_data.c: the bytes of a section. */
 struct message_access {
