@@ -7,7 +7,7 @@
 #include "imap/fetch.h"
 #include "wire/write.h"
 
-enum { SEEN_BATCH = 100 };
+enum { SEEN_BATCH = 100, FETCH_ROWS = 2000 };
 
 struct fetch_state {
     struct fetch_plan plan;
@@ -65,7 +65,6 @@ static struct fetch_item *add_item(struct fetch_plan *plan, enum fetch_kind kind
     plan->needs_derived |= derived;
     plan->needs_message |= message;
     plan->has_flags |= kind == ITEM_FLAGS;
-    plan->has_uid |= kind == ITEM_UID;
     return item;
 }
 
@@ -106,6 +105,7 @@ int fetch_plan_make(struct task *t, struct fetch_plan *ret)
 {
     const struct cmd_fetch *a = &t->command->fetch;
     uint32_t atts = a->atts | (t->command->uid ? FETCH_UID : 0);
+    ret->plain = a->n_sections == 0;
     ret->items =
         arena_array(&t->arena, ARRAY_LEN(simple_items) + a->n_sections, sizeof(*ret->items));
     if (!ret->items)
@@ -117,6 +117,7 @@ int fetch_plan_make(struct task *t, struct fetch_plan *ret)
             add_item(ret, simple_items[i].kind, simple_items[i].derived, simple_items[i].message);
         item->label = span_str(simple_items[i].label);
         item->text = simple_items[i].text;
+        ret->plain = ret->plain && !simple_items[i].derived;
     }
     for (unsigned i = 0; i < a->n_sections; i++) {
         int rc = add_section(t, ret, &a->sections[i]);
@@ -211,27 +212,43 @@ static bool batch_done(const struct fetch_state *st, uint32_t uid)
     return st->plan.sets_seen && uid > st->batch_end;
 }
 
+enum { FETCH_CHUNK = 24 * 1024 }; /* how much text is written before asking for room again */
+
+static int fetch_row(struct task *t, struct snap *snap, const struct shown *m, struct buf **b)
+{
+    struct fetch_state *st = t->data;
+    struct view *v = t->session->view;
+    bool marked = st->marked.n && ranges_has(&st->marked, m->row.uid);
+    int rc = fetch_message(t, &st->plan, snap, m, marked, &st->trouble, b);
+    if (rc == 0 && v->changed.n && (marked || st->plan.has_flags) && !m->expunged)
+        ranges_remove(&v->changed, m->row.uid, m->row.uid);
+    return rc;
+}
+
+/* Rows until the output is full or the slice is used up. */
 static int fetch_rows(struct task *t, struct snap *snap)
 {
     struct fetch_state *st = t->data;
     struct session *s = t->session;
     struct view_cursor *c;
     struct shown m;
-    int rc = view_cursor_open(&st->walk, snap, &c);
-    for (int rows = 0; rc == 0 && rows < SLICE_ROWS && !session_full(s); rows++) {
-        struct view_walk before = st->walk;
-        rc = view_cursor_next(c, &m);
-        if (rc)
-            break;
-        if (batch_done(st, m.row.uid)) {
-            st->walk = before;
-            st->have_batch = false;
-            break;
+    int rows = 0, rc = view_cursor_open(&st->walk, snap, &c);
+    if (rc)
+        return rc;
+    while (rc == 0 && rows < FETCH_ROWS && st->have_batch && !session_full(s)) {
+        struct buf *b = respond_begin(s);
+        for (size_t start = b->n; rc == 0 && b->n >= start && b->n - start < FETCH_CHUNK; rows++) {
+            struct view_walk before = st->walk;
+            if ((rc = view_cursor_next(c, &m)) != 0)
+                break;
+            if (batch_done(st, m.row.uid)) {
+                st->walk = before;
+                st->have_batch = false;
+                break;
+            }
+            rc = fetch_row(t, snap, &m, &b);
         }
-        bool marked = st->marked.n && ranges_has(&st->marked, m.row.uid);
-        rc = fetch_message(t, &st->plan, snap, &m, marked, &st->trouble);
-        if (rc == 0 && s->view->changed.n && (marked || st->plan.has_flags) && !m.expunged)
-            ranges_remove(&s->view->changed, m.row.uid, m.row.uid);
+        respond_end(s);
     }
     view_cursor_close(c);
     return rc;
@@ -251,9 +268,9 @@ enum step cmd_fetch(struct task *t)
         st = t->data;
     }
     int rc = 0;
-    if (st->plan.sets_seen && !st->have_batch) {
+    if (!st->have_batch) {
         st->have_batch = true;
-        rc = mark_batch(t, snap);
+        rc = st->plan.sets_seen ? mark_batch(t, snap) : 0;
         if (rc == 0 && st->marking) {
             task_submit(t);
             return STEP_WAIT;

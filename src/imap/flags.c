@@ -34,6 +34,13 @@ __attribute__((constructor)) static void make_combinations(void)
     }
 }
 
+char *format_flags(char *to, uint16_t flags, bool recent)
+{
+    size_t bits = (flags & FLAG_ALL) | (recent ? RECENT_BIT : 0);
+    memcpy(to, combinations[bits].text, sizeof(combinations[bits].text));
+    return to + combinations[bits].len;
+}
+
 void put_flags(struct buf *b, struct snap *snap, const struct row *row, bool recent)
 {
     size_t bits = (row->flags & FLAG_ALL) | (recent ? RECENT_BIT : 0);

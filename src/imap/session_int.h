@@ -225,6 +225,8 @@ void put_flags(struct buf *b, struct snap *snap, const struct row *row,
                bool recent); /* "(\Seen x)" */
 /* "* 5 FETCH (UID 7 FLAGS (...))" with or without UID. */
 void put_fetch_flags(struct buf *b, struct snap *snap, const struct shown *m, bool with_uid);
+/* System flags and \Recent without parentheses, at `to`; returns the end; at most 56 bytes. */
+char *format_flags(char *to, uint16_t flags, bool recent);
 uint16_t store_flags(uint32_t wire_flags); /* WIRE_FLAG_ bits as the store has them */
 
 #endif
