@@ -309,3 +309,55 @@ def test_user_names_with_odd_characters(connect, user):
                 c.ok('SELECT INBOX')
         except Closed:
             raise ProtocolError('closed on user name %r' % name)
+
+
+def test_noise_on_the_tls_port(server, connect, user):
+    """What is no handshake on the TLS port, half of one, or none at all, harms nobody."""
+    import socket
+    sockets = []
+    for data in (b'', b'a1 NOOP\r\n', b'\x16\x03\x01', b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + b'x' * 100, b'\0' * 1000,
+                 b'GET / HTTP/1.1\r\n\r\n', bytes(range(256)) * 100):
+        s = socket.create_connection((server.host, server.imaps))
+        try:
+            s.sendall(data)
+        except OSError:
+            pass
+        sockets.append(s)
+    c = connect(tls=True)
+    c.login(user, PASSWORD)
+    c.ok('SELECT INBOX')
+    for s in sockets:
+        s.close()
+    c.ok('NOOP')
+
+
+def test_tls_closed_without_notice(server, connect, user):
+    """A TLS connection cut without close_notify, before and after login."""
+    for login in (False, True):
+        c = connect(tls=True)
+        if login:
+            c.login(user, PASSWORD)
+            c.select()
+        c.close()
+    d = connect(tls=True)
+    d.login(user, PASSWORD)
+
+
+def test_many_tls_logins(connect, user):
+    for _ in range(20):
+        c = connect(tls=True)
+        c.login(user, PASSWORD)
+        c.ok('LOGOUT')
+        c.close()
+
+
+def test_pipelined_login_over_tls(connect, user):
+    """Bytes read ahead by the login process reach the mail process in order."""
+    c = connect(tls=True)
+    message = b'Subject: x\r\n\r\n' + b'y' * 100000 + b'\r\n'
+    c.running.update({'p1': 'LOGIN', 'p2': 'APPEND', 'p3': 'SELECT', 'p4': 'FETCH'})
+    c.send(b'p1 LOGIN %s %s\r\np2 APPEND INBOX {%d+}\r\n%s\r\np3 SELECT INBOX\r\np4 FETCH 1 BODY[]\r\n'
+           % (user.encode(), PASSWORD.encode(), len(message), message))
+    for tag in ('p1', 'p2', 'p3'):
+        assert c.wait(tag).status == 'OK'
+    assert c.wait('p4').fetch()[1]['BODY[]'] == message

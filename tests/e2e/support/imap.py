@@ -372,6 +372,7 @@ class Imap:
         self.check_view = True
         self.uids = None  # of the selected mailbox by number; None: unknown
         self.greeting = self.read() if greeting else None
+        self.pending.clear()
 
     def _wrap(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
