@@ -160,6 +160,9 @@ static void errors(void **state)
           "ERROR a: Command line too long\nCOMMAND b: [b NOOP]\nleft 0\n");
     CHECK(IN(FIFTY FIFTY "\r\nb NOOP\r\n"),
           "ERROR : Command line too long\nCOMMAND b: [b NOOP]\nleft 0\n");
+    /* a NUL behind the limit is never looked at, whatever the chunking */
+    CHECK(IN("a " FIFTY TEN "\0\r\nb NOOP\r\n"),
+          "ERROR a: Command line too long\nCOMMAND b: [b NOOP]\nleft 0\n");
     /* its literals go with it */
     CHECK(IN("a " FIFTY TEN TEN " {9+}\r\nz NOOP\r\n\n {3+}\r\nabc\r\nb NOOP\r\n"),
           "ERROR a: Command line too long\nCOMMAND b: [b NOOP]\nleft 0\n");
