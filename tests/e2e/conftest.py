@@ -18,6 +18,7 @@ numbers = itertools.count(1)
 
 def pytest_configure(config):
     config.addinivalue_line('markers', 'martlet(reason): not run against other servers')
+    config.addinivalue_line('markers', 'settings(name=value, ...): of the server of own_server')
     config.addinivalue_line('markers', 'slow: takes more than some seconds')
 
 
@@ -63,9 +64,13 @@ def server():
 
 
 @pytest.fixture
-def own_server():
-    """A server that the test may kill and start again."""
-    s = support_server.make()
+def own_server(request):
+    """A server that the test may kill and start again.
+
+    @pytest.mark.settings('imap.literal=minus', ...) gives it other settings."""
+    mark = request.node.get_closest_marker('settings')
+    extra = [word for setting in (mark.args if mark else ()) for word in ('--setting', setting)]
+    s = support_server.make(extra=extra)
     s.start()
     yield s
     if s.process.poll() is None:
