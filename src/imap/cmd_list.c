@@ -186,7 +186,8 @@ static int visit(struct task *t, struct snap *snap, struct buf *b, struct span n
     }
     bool subscribed = (select & LIST_SELECT_SUBSCRIBED) || (st->args->ret & LIST_RETURN_SUBSCRIBED);
     put_line(s, snap, b, &m, subscribed, !s->rev2 && !st->args->extended);
-    return show_status(s, snap, b, st, &m, &info);
+    /* RFC 9051 section 6.3.9.8, example 11: none for a name that stands there for its children. */
+    return show ? show_status(s, snap, b, st, &m, &info) : 0;
 }
 
 /* --- the walk --- */

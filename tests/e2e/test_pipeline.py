@@ -220,7 +220,7 @@ COMMANDS = [
     ('CREATE {m}x', '', 'names'),
     ('DELETE {o}', '', 'names other'),
     ('RENAME {o} {m}y', '', 'names other'),
-    ('SUBSCRIBE {m}', 'names', 'subs'),
+    ('SUBSCRIBE {m}', '', 'subs'),
     ('UNSUBSCRIBE {o}', '', 'subs'),
     ('CLOSE', 'flags', 'sel set var'),
     ('UNSELECT', '', 'sel var'),
