@@ -25,6 +25,7 @@ struct listed {
     bool exists, subscribed;
     uint32_t special_use;
     bool child_info;
+    uint32_t select; /* the criteria of the command */
 };
 
 void put_mailbox_name(struct session *s, struct buf *b, struct span name)
@@ -49,6 +50,18 @@ static const struct {
     {USE_TRASH, "\\Trash"},     {USE_IMPORTANT, "\\Important"},
 };
 
+/* RFC 9051 section 6.3.9.6: which criteria a descendant meets. */
+static void put_child_info(struct buf *b, uint32_t select)
+{
+    bool first = true;
+    buf_put_lit(b, " (\"CHILDINFO\" (");
+    if (select & LIST_SELECT_SUBSCRIBED)
+        put_attribute(b, &first, "\"SUBSCRIBED\"");
+    if (select & LIST_SELECT_SPECIAL_USE)
+        put_attribute(b, &first, "\"SPECIAL-USE\"");
+    buf_put_lit(b, "))");
+}
+
 static void put_line(struct session *s, struct snap *snap, struct buf *b, const struct listed *m,
                      bool show_subscribed, bool plain_rev1)
 {
@@ -66,7 +79,7 @@ static void put_line(struct session *s, struct snap *snap, struct buf *b, const 
     buf_put_lit(b, ") \"/\" ");
     put_mailbox_name(s, b, m->name);
     if (m->child_info)
-        buf_put_lit(b, " (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+        put_child_info(b, m->select);
     buf_put_lit(b, "\r\n");
 }
 
@@ -174,6 +187,7 @@ static int visit(struct task *t, struct snap *snap, struct buf *b, struct span n
     if (!(match_any(st, name) & PATTERN_MATCH))
         return 0;
     int rc = lookup(snap, name, &m, &info);
+    m.select = select;
     bool show =
         rc == 0 && (selected(st, &m) || (!select && !m.exists && snap_has_children(snap, name)));
     if (rc == 0 && (select & LIST_SELECT_RECURSIVEMATCH))

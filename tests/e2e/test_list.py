@@ -369,6 +369,15 @@ def test_special_use_survives_rename(c):
     assert '\\archive' in listed(c.ok('LIST "" s2 RETURN (SPECIAL-USE)'))[b's2'][0]
 
 
+@pytest.mark.martlet
+def test_special_use_with_recursivematch(c):
+    """Section 6.3.9.6: CHILDINFO names the criteria that a descendant meets."""
+    c.ok('CREATE top')
+    c.ok('CREATE top/sub (USE (\\Flagged))')
+    found = listed(c.ok('LIST (SPECIAL-USE RECURSIVEMATCH) "" top'))
+    assert found[b'top'][1] == {b'CHILDINFO': [b'SPECIAL-USE']}
+
+
 # -- STATUS
 
 def test_status_items(c):
