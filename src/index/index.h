@@ -105,7 +105,9 @@ struct index_state {
     uint32_t uidvalidity;  /* highest given out */
     uint64_t messages;     /* rows in all mailboxes */
     uint64_t bytes;        /* their sizes: what a quota counts */
-    uint64_t ops_since_checkpoint, frames_since_checkpoint; /* octets and number */
+    uint64_t bytes_since_checkpoint; /* octets of operations; and their number */
+    uint64_t ops_since_checkpoint;
+    bool base; /* in the middle of a base: worth nothing yet */
 };
 
 int index_state_get(struct index_txn *txn, struct index_state *ret) must_check;

@@ -1,7 +1,7 @@
 /* The state record: what an index knows of itself and of the account as a whole. */
 #include "index/index_int.h"
 
-enum { STATE_SIZE = 4 + 8 * 15 + 4 * 5 };
+enum { STATE_SIZE = 4 + 8 * 12 + 4 * 5 + 1 };
 
 int state_load(struct index_txn *txn)
 {
@@ -31,12 +31,13 @@ int state_load(struct index_txn *txn)
     s->messages = read_u64(&r);
     s->bytes = read_u64(&r);
     s->ops_since_checkpoint = read_u64(&r);
-    s->frames_since_checkpoint = read_u64(&r);
+    s->bytes_since_checkpoint = read_u64(&r);
     txn->own.derived_file = read_u32(&r);
     s->applied_crc = read_u32(&r);
     s->mailbox_id = read_u32(&r);
     s->keyword_id = read_u32(&r);
     s->uidvalidity = read_u32(&r);
+    s->base = read_u8(&r) != 0;
     if (r.bad)
         return index_corrupt(txn);
     txn->state_loaded = true;
@@ -63,12 +64,13 @@ int state_flush(struct index_txn *txn)
     put_u64(&b, s->messages);
     put_u64(&b, s->bytes);
     put_u64(&b, s->ops_since_checkpoint);
-    put_u64(&b, s->frames_since_checkpoint);
+    put_u64(&b, s->bytes_since_checkpoint);
     put_u32(&b, txn->own.derived_file);
     put_u32(&b, s->applied_crc);
     put_u32(&b, s->mailbox_id);
     put_u32(&b, s->keyword_id);
     put_u32(&b, s->uidvalidity);
+    put_u8(&b, s->base);
     invariant(buf_ok(&b));
     key_state(&key);
     txn->state_dirty = false;

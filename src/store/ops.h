@@ -37,7 +37,8 @@ enum op_kind {
     OP_BASE_MESSAGE = 34,
     OP_BASE_ROW = 35,
     OP_BASE_EXPUNGED = 36,
-    OP_BASE_END = 37, /* sums, to be compared */
+    OP_BASE_END = 37,     /* sums, to be compared */
+    OP_BASE_SEGMENT = 38, /* dead octets of a segment that stays */
 
     /* The site log. */
     OP_SITE_NAME = 64, /* a user name belongs to an account */
@@ -49,6 +50,8 @@ enum op_kind {
 /* Types of the log's frames. A base frame holds BASE operations alone. */
 enum frame_type { FRAME_CHANGE = 1, FRAME_BASE = 2 };
 enum { FRAME_VERSION = 1 };
+
+enum { SITE_NAME_MAX = 255 }; /* octets of a user name */
 
 /* Where the bytes of a message are: in the payload of the same frame (payload.offset counts from
  * its beginning), or elsewhere in the log: a segment of their own, or where a base found them. */
@@ -182,6 +185,10 @@ struct op_base_expunged {
     const struct ranges *uids;
 };
 
+struct op_base_segment {
+    uint64_t segment, messages, bytes;
+};
+
 struct op_base_end {
     uint64_t messages, bytes;
 };
@@ -211,6 +218,7 @@ struct op {
         struct op_base_message base_message;
         struct op_base_row base_row;
         struct op_base_expunged base_expunged;
+        struct op_base_segment base_segment;
         struct op_base_end base_end;
         struct op_site_name site_name; /* and GONE: user alone */
     };

@@ -1,0 +1,411 @@
+#include "store/apply_int.h"
+
+/* --- shared --- */
+
+int apply_contradiction(struct apply *a, const char *what, uint64_t which)
+{
+    if (a->options->lenient)
+        return 0;
+    return err_set(a->err, ERR_CORRUPT, "frame %llu: %s (%llu)", (unsigned long long)a->frame->seq,
+                   what, (unsigned long long)which);
+}
+
+int apply_error(struct apply *a, int rc, const char *what, uint64_t which)
+{
+    return rc == ERR_NOT_FOUND || rc == ERR_INVALID ? apply_contradiction(a, what, which) : rc;
+}
+
+void apply_count(struct apply *a, struct mailbox_info *m, const struct row *row, int sign)
+{
+    uint32_t one = (uint32_t)sign;
+    uint64_t size = sign > 0 ? row->size : -row->size;
+
+    m->exists += one;
+    m->bytes += size;
+    if (!(row->flags & FLAG_SEEN))
+        m->unseen += one;
+    if (row->flags & FLAG_DELETED) {
+        m->deleted += one;
+        m->deleted_bytes += size;
+    }
+    a->state.messages += (uint64_t)(int64_t)sign;
+    a->state.bytes += size;
+}
+
+int apply_appender(struct apply *a, uint32_t mailbox, struct row_appender **ret)
+{
+    int rc = 0;
+
+    if (a->appender && a->appender_mailbox != mailbox)
+        rc = apply_settle(a);
+    if (rc == 0 && !a->appender) {
+        a->appender_mailbox = mailbox;
+        rc = rows_append_begin(a->txn, mailbox, &a->appender);
+    }
+    if (rc == 0)
+        *ret = a->appender;
+    return rc;
+}
+
+int apply_settle(struct apply *a)
+{
+    struct row_appender *appender = take_ptr(a->appender);
+    int rc = appender ? rows_append_end(appender) : 0;
+
+    return rc || !appender ? rc : apply_keywords_keep(a, a->appender_mailbox);
+}
+
+void apply_keywords_note(struct apply *a, const struct row *row)
+{
+    for (size_t i = 0; i < row->keyword_count; i++) {
+        uint16_t id = row_keyword(row, i);
+
+        if (id <= INDEX_KEYWORD_IDS)
+            a->keywords[id / 64] |= 1ULL << id % 64;
+        a->keywords_seen = true;
+    }
+}
+
+int apply_keywords_keep(struct apply *a, uint32_t mailbox)
+{
+    int rc = 0;
+
+    if (!a->keywords_seen)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(a->keywords); i++) {
+        for (uint64_t left = a->keywords[i]; rc == 0 && left; left &= left - 1)
+            rc = index_mailbox_keyword(a->txn, mailbox,
+                                       (uint16_t)(i * 64 + (unsigned)__builtin_ctzll(left)));
+    }
+    memset(a->keywords, 0, sizeof(a->keywords));
+    a->keywords_seen = false;
+    return rc;
+}
+
+int apply_location(struct apply *a, const struct op_body *body, struct message_location *ret)
+{
+    const struct payload_header *p = &body->payload;
+    const struct log_frame *f = a->frame;
+
+    if (p->codec != 0 || p->key_id != 0)
+        return err_set(a->err, ERR_VERSION, "frame %llu: codec %u, key %u",
+                       (unsigned long long)f->seq, p->codec, p->key_id);
+    if (body->external) {
+        *ret = (struct message_location){body->segment, p->offset, p->length, p->crc};
+        return 0;
+    }
+    if (p->offset > f->payload_length || p->length > f->payload_length - p->offset)
+        return err_set(a->err, ERR_CORRUPT, "frame %llu: message outside of the payload",
+                       (unsigned long long)f->seq);
+    *ret = (struct message_location){f->segment, f->payload_offset + p->offset, p->length, p->crc};
+    return 0;
+}
+
+/* --- keywords and mailboxes --- */
+
+static int apply_keyword(struct apply *a, const struct op_keyword *op)
+{
+    if (op->id <= a->state.keyword_id)
+        return apply_contradiction(a, "keyword id was given out", op->id);
+    a->state.keyword_id = op->id;
+    return index_keyword_put(a->txn, op->id, op->name);
+}
+
+/* An entry of the name table, empty if there is none. */
+static int name_get(struct apply *a, struct span name, struct index_name *ret)
+{
+    int rc = index_name_get(a->txn, name, ret);
+
+    if (rc == ERR_NOT_FOUND) {
+        *ret = (struct index_name){.name = name};
+        rc = 0;
+    }
+    return rc;
+}
+
+static int apply_create(struct apply *a, const struct op_mailbox_create *op)
+{
+    struct mailbox_info m = {
+        .id = op->mailbox,
+        .name = op->name,
+        .uidvalidity = op->uidvalidity,
+        .uidnext = 1,
+        .highest_modseq = op->modseq,
+        .created_modseq = op->modseq,
+        .special_use = op->special_use,
+    };
+    struct index_name name;
+    int rc = name_get(a, op->name, &name);
+
+    if (rc)
+        return rc;
+    if (op->mailbox <= a->state.mailbox_id || name.id != 0)
+        return apply_contradiction(a, "mailbox exists", op->mailbox);
+    memcpy(m.object_id, op->object_id, sizeof(m.object_id));
+    a->state.mailbox_id = op->mailbox;
+    a->state.uidvalidity = MAX(a->state.uidvalidity, op->uidvalidity);
+    apply_modseq(a, op->modseq);
+    name.id = op->mailbox;
+    rc = index_name_put(a->txn, &name);
+    return rc ? rc : index_mailbox_put(a->txn, &m);
+}
+
+static int name_release(struct apply *a, struct span old)
+{
+    struct index_name name;
+    int rc = name_get(a, old, &name);
+
+    name.id = 0;
+    return rc ? rc : index_name_put(a->txn, &name);
+}
+
+static int apply_delete(struct apply *a, const struct op_mailbox_delete *op)
+{
+    struct mailbox_info m;
+    int rc = index_mailbox_get(a->txn, op->mailbox, false, &m);
+
+    if (rc)
+        return apply_error(a, rc, "no such mailbox", op->mailbox);
+    apply_modseq(a, op->modseq);
+    rc = apply_empty(a, &m, op->modseq);
+    if (rc == 0)
+        rc = name_release(a, m.name);
+    return rc ? rc : index_mailbox_del(a->txn, op->mailbox);
+}
+
+static int apply_rename(struct apply *a, const struct op_mailbox_rename *op)
+{
+    struct mailbox_info m;
+    struct index_name name;
+    int rc = index_mailbox_get(a->txn, op->mailbox, false, &m);
+
+    if (rc)
+        return apply_error(a, rc, "no such mailbox", op->mailbox);
+    rc = name_get(a, op->name, &name);
+    if (rc)
+        return rc;
+    if (name.id != 0)
+        return apply_contradiction(a, "name is taken", name.id);
+    apply_modseq(a, op->modseq);
+    rc = name_release(a, m.name);
+    name.id = op->mailbox;
+    if (rc == 0)
+        rc = index_name_put(a->txn, &name);
+    m.name = op->name;
+    return rc ? rc : index_mailbox_put(a->txn, &m);
+}
+
+static int apply_special_use(struct apply *a, const struct op_special_use *op)
+{
+    struct mailbox_info m;
+    int rc = index_mailbox_get(a->txn, op->mailbox, false, &m);
+
+    if (rc)
+        return apply_error(a, rc, "no such mailbox", op->mailbox);
+    apply_modseq(a, op->modseq);
+    m.special_use = op->special_use;
+    return index_mailbox_put(a->txn, &m);
+}
+
+static int apply_subscribe(struct apply *a, const struct op_subscribe *op)
+{
+    struct index_name name;
+    int rc = name_get(a, op->name, &name);
+
+    if (rc)
+        return rc;
+    apply_modseq(a, op->modseq);
+    name.subscribed = op->subscribed;
+    return index_name_put(a->txn, &name);
+}
+
+static int apply_recent(struct apply *a, const struct op_recent *op)
+{
+    struct mailbox_info m;
+    int rc = index_mailbox_get(a->txn, op->mailbox, false, &m);
+
+    if (rc)
+        return apply_error(a, rc, "no such mailbox", op->mailbox);
+    m.recent_uid = MAX(m.recent_uid, op->recent_uid);
+    return index_mailbox_put(a->txn, &m);
+}
+
+/* A message may have gone since compaction decided to move it. */
+static int apply_relocate(struct apply *a, const struct op_relocate *op)
+{
+    struct message_location where;
+    struct index_message m;
+    int rc = index_message_get(a->txn, op->message_id, &m);
+
+    if (rc)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    rc = apply_location(a, &op->body, &where);
+    if (rc == 0)
+        rc = index_dead_add(a->txn, m.where.segment, 1, m.where.length);
+    if (rc == 0)
+        rc = index_message_put(a->txn, op->message_id, &where);
+    return apply_error(a, rc, "impossible location of message", op->message_id);
+}
+
+static int apply_site(struct apply *a, const struct op *op)
+{
+    int rc;
+
+    if (op->kind == OP_SITE_NAME)
+        return index_site_put(a->txn, op->site_name.user, op->site_name.account.b);
+    rc = index_site_del(a->txn, op->site_name.user);
+    return apply_error(a, rc, "no such user", 0);
+}
+
+/* --- frames --- */
+
+static int apply_op(struct apply *a, const struct op *op)
+{
+    int rc = op->kind == OP_APPEND || op->kind == OP_IMPORT || op->kind == OP_BASE_ROW
+                 ? 0
+                 : apply_settle(a);
+
+    if (rc)
+        return rc;
+    switch (op->kind) {
+    case OP_KEYWORD:
+        return apply_keyword(a, &op->keyword);
+    case OP_MAILBOX_CREATE:
+        return apply_create(a, &op->mailbox_create);
+    case OP_MAILBOX_DELETE:
+        return apply_delete(a, &op->mailbox_delete);
+    case OP_MAILBOX_RENAME:
+        return apply_rename(a, &op->mailbox_rename);
+    case OP_SPECIAL_USE:
+        return apply_special_use(a, &op->special_use);
+    case OP_SUBSCRIBE:
+        return apply_subscribe(a, &op->subscribe);
+    case OP_APPEND:
+    case OP_IMPORT:
+        return apply_append(a, &op->append);
+    case OP_FLAGS:
+        return apply_flags(a, &op->flags);
+    case OP_COPY:
+        return apply_copy(a, &op->copy);
+    case OP_EXPUNGE:
+        return apply_expunge(a, &op->expunge);
+    case OP_RECENT:
+        return apply_recent(a, &op->recent);
+    case OP_RELOCATE:
+        return apply_relocate(a, &op->relocate);
+    case OP_SITE_NAME:
+    case OP_SITE_GONE:
+        return apply_site(a, op);
+    default:
+        return apply_base(a, op);
+    }
+}
+
+/* A base begins an empty index and leaves it at its own sequence number, all other frames follow.
+ */
+static int apply_order(struct apply *a)
+{
+    const struct index_state *s = &a->state;
+    const struct log_frame *f = a->frame;
+
+    if (f->type == FRAME_BASE && (s->base || s->applied_seq == 0))
+        return 0;
+    if (f->type == FRAME_CHANGE && !s->base && f->version == FRAME_VERSION &&
+        (f->seq == s->applied_seq + 1 || (a->options->lenient && f->seq > s->applied_seq)))
+        return 0;
+    if (f->type != FRAME_CHANGE && f->type != FRAME_BASE)
+        return err_set(a->err, ERR_VERSION, "frame %llu has the unknown type %u",
+                       (unsigned long long)f->seq, f->type);
+    return err_set(a->err, ERR_CORRUPT, "frame %llu (type %u, version %u) does not follow %llu",
+                   (unsigned long long)f->seq, f->type, f->version,
+                   (unsigned long long)s->applied_seq);
+}
+
+static int apply_ops(struct apply *a, struct span ops)
+{
+    struct op_reader reader;
+    struct op op;
+    int rc;
+
+    op_reader_init(&reader, ops);
+    while ((rc = op_next(&reader, &op, a->err)) == 0) {
+        rc = op.kind >= OP_OPTIONAL ? 0 : apply_op(a, &op);
+        if (rc)
+            break;
+        a->state.ops_since_checkpoint++;
+    }
+    op_reader_done(&reader);
+    if (rc == ERR_NOT_FOUND)
+        rc = apply_settle(a);
+    /* After an error the stream is void, as is the whole transaction. */
+    if (a->appender)
+        (void)!rows_append_end(take_ptr(a->appender));
+    return rc;
+}
+
+int apply_frame(struct index_txn *txn, const struct apply_options *options,
+                const struct log_frame *frame, struct span ops, struct err *err)
+{
+    static const struct apply_options plain;
+    struct apply a = {
+        .txn = txn, .options = options ? options : &plain, .frame = frame, .err = err};
+    int rc = index_state_get(txn, &a.state);
+
+    if (rc == 0 && frame->type & LOG_FRAME_OPTIONAL) {
+        /* Of a later version, which said that it may be skipped. */
+        a.state.applied_seq = frame->seq;
+        return index_state_put(txn, &a.state);
+    }
+    if (rc == 0)
+        rc = apply_order(&a);
+    if (rc == 0)
+        rc = apply_ops(&a, ops);
+    if (rc) {
+        if (err && err->code != rc)
+            err_set(err, rc, "frame %llu: %s", (unsigned long long)frame->seq, err_name(rc));
+        return rc;
+    }
+    if (!a.state.base)
+        a.state.applied_seq = frame->seq;
+    a.state.applied_segment = frame->segment;
+    a.state.applied_offset = frame->offset;
+    a.state.applied_crc = frame->ops_crc;
+    a.state.applied_time = frame->time;
+    a.state.bytes_since_checkpoint += ops.n;
+    return index_state_put(txn, &a.state);
+}
+
+/* --- what needs no operation --- */
+
+int apply_derived(struct index_txn *txn, uint64_t message_id, struct span derived)
+{
+    int rc = index_derived_put(txn, message_id, derived);
+
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+int segment_dead_seek(struct index_txn *txn, uint64_t from, struct segment_dead *ret)
+{
+    struct index_dead d;
+    int rc = index_dead_seek(txn, from, &d);
+
+    if (rc == 0)
+        *ret = (struct segment_dead){d.segment, d.messages, d.bytes};
+    return rc;
+}
+
+int segment_dead_forget(struct index_txn *txn, uint64_t segment)
+{
+    return index_dead_del(txn, segment);
+}
+
+int site_index_find(struct index_txn *txn, struct span user, struct account_id *ret)
+{
+    return index_site_get(txn, user, ret->b);
+}
+
+int site_index_seek(struct index_txn *txn, struct span from, bool after, struct span *ret_user,
+                    struct account_id *ret)
+{
+    return index_site_seek(txn, from, after, ret_user, ret->b);
+}

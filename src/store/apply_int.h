@@ -1,0 +1,59 @@
+/* store/apply_int.h: what the files of apply share. */
+#ifndef STORE_APPLY_INT_H
+#define STORE_APPLY_INT_H
+
+#include "index/tables.h"
+#include "store/apply.h"
+
+/* One frame being applied. */
+struct apply {
+    struct index_txn *txn;
+    const struct apply_options *options;
+    const struct log_frame *frame;
+    struct err *err;
+    struct index_state state;
+    /* Appends to one mailbox share a stream. */
+    struct row_appender *appender;
+    uint32_t appender_mailbox;
+    /* Keywords seen in rows that were added to a mailbox. */
+    uint64_t keywords[INDEX_KEYWORD_IDS / 64 + 1];
+    bool keywords_seen;
+};
+
+/* The operation contradicts the state: an error, or (lenient) nothing. */
+int apply_contradiction(struct apply *a, const char *what, uint64_t which);
+/* The same for an error that may be ERR_NOT_FOUND or ERR_INVALID. */
+int apply_error(struct apply *a, int rc, const char *what, uint64_t which);
+
+static inline void apply_modseq(struct apply *a, uint64_t modseq)
+{
+    a->state.modseq = MAX(a->state.modseq, modseq);
+}
+
+/* One row more or less. */
+void apply_count(struct apply *a, struct mailbox_info *m, const struct row *row, int sign);
+
+/* The stream that adds rows to a mailbox; ended by apply_settle. */
+int apply_appender(struct apply *a, uint32_t mailbox, struct row_appender **ret) must_check;
+int apply_settle(struct apply *a) must_check;
+
+void apply_keywords_note(struct apply *a, const struct row *row);
+/* Records the noted ones as used in the mailbox, and forgets them. */
+int apply_keywords_keep(struct apply *a, uint32_t mailbox) must_check;
+
+/* Where the bytes are. */
+int apply_location(struct apply *a, const struct op_body *body,
+                   struct message_location *ret) must_check;
+
+/* apply_rows.c */
+int apply_append(struct apply *a, const struct op_append *op) must_check;
+int apply_flags(struct apply *a, const struct op_flags *op) must_check;
+int apply_copy(struct apply *a, const struct op_copy *op) must_check;
+int apply_expunge(struct apply *a, const struct op_expunge *op) must_check;
+/* All rows of a mailbox. */
+int apply_empty(struct apply *a, struct mailbox_info *m, uint64_t modseq) must_check;
+
+/* apply_base.c */
+int apply_base(struct apply *a, const struct op *op) must_check;
+
+#endif
