@@ -85,6 +85,8 @@ int index_write_prepare(struct index_txn *txn) must_check;
 int index_write_commit(struct index_txn *txn) must_check;
 void index_write_abort(struct index_txn *txn);
 struct index *index_of(const struct index_txn *txn);
+/* 64 octets for the user's own data, zero at the beginning of the transaction. */
+void *index_txn_room(struct index_txn *txn);
 bool index_txn_writes(const struct index_txn *txn);
 
 /* Frees the reader slots of processes that died; returns how many. Now and then. */
@@ -93,18 +95,16 @@ int index_check_readers(struct index *index);
 /* --- the account's own numbers --- */
 
 struct index_state {
-    uint64_t applied_seq;     /* the last frame of the log that is in here; 0: none */
-    uint64_t applied_segment; /* where that frame begins */
-    uint64_t applied_offset;
-    uint32_t applied_crc;  /* its checksum, to recognise another log in the same place */
-    uint64_t applied_time; /* microseconds: its time */
-    uint64_t modseq;       /* highest given out */
-    uint64_t message_id;   /* highest given out */
-    uint32_t mailbox_id;   /* highest given out */
-    uint32_t keyword_id;   /* number given out: ids are 1.. */
-    uint32_t uidvalidity;  /* highest given out */
-    uint64_t messages;     /* rows in all mailboxes */
-    uint64_t bytes;        /* their sizes: what a quota counts */
+    uint64_t applied_seq;            /* the last frame of the log that is in here; 0: none */
+    uint32_t incarnation;            /* of that log */
+    uint64_t applied_time;           /* microseconds: its time */
+    uint64_t modseq;                 /* highest given out */
+    uint64_t message_id;             /* highest given out */
+    uint32_t mailbox_id;             /* highest given out */
+    uint32_t keyword_id;             /* number given out: ids are 1.. */
+    uint32_t uidvalidity;            /* highest given out */
+    uint64_t messages;               /* rows in all mailboxes */
+    uint64_t bytes;                  /* their sizes: what a quota counts */
     uint64_t bytes_since_checkpoint; /* octets of operations; and their number */
     uint64_t ops_since_checkpoint;
     bool base; /* in the middle of a base: worth nothing yet */

@@ -62,6 +62,7 @@ struct bucket_cache {
 
 struct index_txn {
     struct index *index;
+    _Alignas(16) unsigned char room[64]; /* index_txn_room */
     MDB_txn *txn;
     bool writes;
     uint64_t epoch;

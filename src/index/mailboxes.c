@@ -127,22 +127,28 @@ int mailboxes_flush(struct index_txn *txn)
 
 static int mailbox_get(struct index_txn *txn, uint32_t id, struct mailbox_info *ret)
 {
-    struct mailbox_cache *c;
-    int rc;
+    struct mailbox_cache *c = txn->writes && id != 0 ? cache_find(txn, id) : NULL;
 
     if (id == 0)
         return ERR_NOT_FOUND;
-    if (!txn->writes)
+    if (!c)
         return mailbox_read(txn, id, ret);
-    c = cache_find(txn, id);
-    if (!c) {
-        struct mailbox_info info;
+    *ret = c->info;
+    return 0;
+}
 
-        rc = mailbox_read(txn, id, &info);
+int index_mailbox_edit(struct index_txn *txn, uint32_t id, struct mailbox_info *ret)
+{
+    struct mailbox_cache *c = id != 0 ? cache_find(txn, id) : NULL;
+    struct mailbox_info info;
+    char name[NAME_MAX_OCTETS];
+    int rc;
+
+    if (!c) {
+        rc = mailbox_get(txn, id, &info);
         if (rc)
             return rc;
         /* Making room may write, and move the name that was just read. */
-        char name[NAME_MAX_OCTETS];
         memcpy(name, info.name.p, info.name.n);
         info.name.p = name;
         rc = cache_room(txn, &c);

@@ -14,9 +14,10 @@ enum {
     INDEX_KEYWORDS_MAX = 255, /* keywords of one message */
     INDEX_KEYWORD_IDS = 8192, /* ids are 1..this */
 };
-#define INDEX_NUMBER_MAX   ((1ULL << 47) - 1) /* MODSEQs, message ids, sizes, seconds */
-#define INDEX_LOCATION_MAX ((1ULL << 40) - 1) /* offset and length; segment numbers have 32 bits   \
-                                               */
+#define INDEX_NUMBER_MAX ((1ULL << 47) - 1) /* MODSEQs, message ids, sizes, seconds */
+#define INDEX_LOCATION_MAX                                                                         \
+    ((1ULL << 40) - 1) /* offset and length; segment numbers have 32 bits                          \
+                        */
 
 /* When a message entered, as given or received: seconds since 1970 UTC and the zone in which it was
  * expressed, so that INTERNALDATE returns what APPEND was given. */

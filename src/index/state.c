@@ -1,7 +1,7 @@
 /* The state record: what an index knows of itself and of the account as a whole. */
 #include "index/index_int.h"
 
-enum { STATE_SIZE = 4 + 8 * 12 + 4 * 5 + 1 };
+enum { STATE_SIZE = 4 + 8 * 10 + 4 * 5 + 1 };
 
 int state_load(struct index_txn *txn)
 {
@@ -23,8 +23,6 @@ int state_load(struct index_txn *txn)
     txn->own.generation = read_u64(&r);
     txn->own.derived_end = read_u64(&r);
     s->applied_seq = read_u64(&r);
-    s->applied_segment = read_u64(&r);
-    s->applied_offset = read_u64(&r);
     s->applied_time = read_u64(&r);
     s->modseq = read_u64(&r);
     s->message_id = read_u64(&r);
@@ -33,7 +31,7 @@ int state_load(struct index_txn *txn)
     s->ops_since_checkpoint = read_u64(&r);
     s->bytes_since_checkpoint = read_u64(&r);
     txn->own.derived_file = read_u32(&r);
-    s->applied_crc = read_u32(&r);
+    s->incarnation = read_u32(&r);
     s->mailbox_id = read_u32(&r);
     s->keyword_id = read_u32(&r);
     s->uidvalidity = read_u32(&r);
@@ -56,8 +54,6 @@ int state_flush(struct index_txn *txn)
     put_u64(&b, txn->own.generation);
     put_u64(&b, txn->own.derived_end);
     put_u64(&b, s->applied_seq);
-    put_u64(&b, s->applied_segment);
-    put_u64(&b, s->applied_offset);
     put_u64(&b, s->applied_time);
     put_u64(&b, s->modseq);
     put_u64(&b, s->message_id);
@@ -66,7 +62,7 @@ int state_flush(struct index_txn *txn)
     put_u64(&b, s->ops_since_checkpoint);
     put_u64(&b, s->bytes_since_checkpoint);
     put_u32(&b, txn->own.derived_file);
-    put_u32(&b, s->applied_crc);
+    put_u32(&b, s->incarnation);
     put_u32(&b, s->mailbox_id);
     put_u32(&b, s->keyword_id);
     put_u32(&b, s->uidvalidity);

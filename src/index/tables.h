@@ -14,6 +14,9 @@
 /* keyword_ids are read too (`with_keywords`), they are written by index_mailbox_keyword. */
 int index_mailbox_get(struct index_txn *txn, uint32_t id, bool with_keywords,
                       struct mailbox_info *ret) must_check;
+/* For a change: name stays valid whatever is written, until two other mailboxes were taken so.
+ * Write transactions only; without keywords. */
+int index_mailbox_edit(struct index_txn *txn, uint32_t id, struct mailbox_info *ret) must_check;
 int index_mailbox_put(struct index_txn *txn, const struct mailbox_info *info) must_check;
 /* With keywords and memory of expunges; the rows must be gone. */
 int index_mailbox_del(struct index_txn *txn, uint32_t id) must_check;

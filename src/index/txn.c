@@ -67,6 +67,11 @@ struct index *index_of(const struct index_txn *txn)
     return txn->index;
 }
 
+void *index_txn_room(struct index_txn *txn)
+{
+    return txn->room;
+}
+
 bool index_txn_writes(const struct index_txn *txn)
 {
     return txn->writes;
@@ -90,6 +95,7 @@ int index_read_begin(struct index *index, struct index_txn **ret)
         txn->epoch++;
         txn->state_loaded = false;
         txn->seen_entries = SPAN_EMPTY;
+        memset(txn->room, 0, sizeof(txn->room));
     } else {
         txn = xnew(struct index_txn);
         rc = mdb_txn_begin(index->env, NULL, MDB_RDONLY, &txn->txn);

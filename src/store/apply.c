@@ -162,7 +162,7 @@ static int name_release(struct apply *a, struct span old)
 static int apply_delete(struct apply *a, const struct op_mailbox_delete *op)
 {
     struct mailbox_info m;
-    int rc = index_mailbox_get(a->txn, op->mailbox, false, &m);
+    int rc = index_mailbox_edit(a->txn, op->mailbox, &m);
 
     if (rc)
         return apply_error(a, rc, "no such mailbox", op->mailbox);
@@ -177,7 +177,7 @@ static int apply_rename(struct apply *a, const struct op_mailbox_rename *op)
 {
     struct mailbox_info m;
     struct index_name name;
-    int rc = index_mailbox_get(a->txn, op->mailbox, false, &m);
+    int rc = index_mailbox_edit(a->txn, op->mailbox, &m);
 
     if (rc)
         return apply_error(a, rc, "no such mailbox", op->mailbox);
@@ -198,7 +198,7 @@ static int apply_rename(struct apply *a, const struct op_mailbox_rename *op)
 static int apply_special_use(struct apply *a, const struct op_special_use *op)
 {
     struct mailbox_info m;
-    int rc = index_mailbox_get(a->txn, op->mailbox, false, &m);
+    int rc = index_mailbox_edit(a->txn, op->mailbox, &m);
 
     if (rc)
         return apply_error(a, rc, "no such mailbox", op->mailbox);
@@ -222,7 +222,7 @@ static int apply_subscribe(struct apply *a, const struct op_subscribe *op)
 static int apply_recent(struct apply *a, const struct op_recent *op)
 {
     struct mailbox_info m;
-    int rc = index_mailbox_get(a->txn, op->mailbox, false, &m);
+    int rc = index_mailbox_edit(a->txn, op->mailbox, &m);
 
     if (rc)
         return apply_error(a, rc, "no such mailbox", op->mailbox);
@@ -308,7 +308,7 @@ static int apply_order(struct apply *a)
     const struct index_state *s = &a->state;
     const struct log_frame *f = a->frame;
 
-    if (f->type == FRAME_BASE && (s->base || s->applied_seq == 0))
+    if (f->type == FRAME_BASE && f->base && (s->base || s->applied_seq == 0))
         return 0;
     if (f->type == FRAME_CHANGE && !s->base && f->version == FRAME_VERSION &&
         (f->seq == s->applied_seq + 1 || (a->options->lenient && f->seq > s->applied_seq)))
@@ -367,9 +367,6 @@ int apply_frame(struct index_txn *txn, const struct apply_options *options,
     }
     if (!a.state.base)
         a.state.applied_seq = frame->seq;
-    a.state.applied_segment = frame->segment;
-    a.state.applied_offset = frame->offset;
-    a.state.applied_crc = frame->ops_crc;
     a.state.applied_time = frame->time;
     a.state.bytes_since_checkpoint += ops.n;
     return index_state_put(txn, &a.state);

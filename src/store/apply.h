@@ -36,6 +36,8 @@ int apply_frame(struct index_txn *txn, const struct apply_options *options,
 int ghosts_purge(struct index_txn *txn, uint32_t mailbox, uint64_t upto_modseq,
                  uint32_t *ret_left) must_check;
 
+bool ghosts_any(struct index_txn *txn);
+
 /* Keep a derived record (of an appended message, or a recomputed one). Index only; of a message
  * that is not (any more) there it is dropped silently. */
 int apply_derived(struct index_txn *txn, uint64_t message_id, struct span derived) must_check;

@@ -40,6 +40,8 @@ static int base_mailbox(struct apply *a, const struct op_base_mailbox *op)
     memcpy(m.object_id, op->object_id, sizeof(m.object_id));
     name.id = op->mailbox;
     rc = index_name_put(a->txn, &name);
+    for (size_t i = 0; rc == 0 && i < op->keyword_ids.n; i += 2)
+        rc = index_mailbox_keyword(a->txn, op->mailbox, load_le16(op->keyword_ids.p + i));
     return rc ? rc : index_mailbox_put(a->txn, &m);
 }
 
@@ -57,7 +59,7 @@ static int base_row(struct apply *a, const struct op_base_row *op)
 {
     struct row_appender *appender;
     struct mailbox_info m;
-    int rc = index_mailbox_get(a->txn, op->mailbox, false, &m);
+    int rc = index_mailbox_edit(a->txn, op->mailbox, &m);
 
     if (rc == 0 && op->row.uid >= m.uidnext)
         rc = ERR_INVALID;

@@ -7,7 +7,7 @@
 
 static int mailbox_get(struct apply *a, uint32_t id, struct mailbox_info *ret)
 {
-    return index_mailbox_get(a->txn, id, false, ret);
+    return index_mailbox_edit(a->txn, id, ret);
 }
 
 /* --- append --- */
@@ -321,4 +321,13 @@ int ghosts_purge(struct index_txn *txn, uint32_t mailbox, uint64_t upto_modseq, 
     if (ret_left)
         *ret_left = left;
     return 0;
+}
+
+bool ghosts_any(struct index_txn *txn)
+{
+    uint32_t mailbox;
+    uint64_t modseq;
+    struct row row;
+
+    return index_ghost_seek(txn, 0, 0, &mailbox, &row, &modseq) == 0;
 }

@@ -69,6 +69,7 @@ static void put_base_mailbox(struct buf *b, const struct op_base_mailbox *o)
     put_varint(b, o->forgotten_modseq);
     buf_put(b, o->object_id, sizeof(o->object_id));
     put_blob(b, o->name);
+    put_blob(b, o->keyword_ids);
 }
 
 static void put_base_row(struct buf *b, const struct op_base_row *o)
@@ -372,6 +373,9 @@ static void get_base_mailbox(struct decoder *d, struct op_base_mailbox *o)
     o->forgotten_modseq = get_long(d);
     get_raw(d, o->object_id, sizeof(o->object_id));
     o->name = get_text(d, MAILBOX_NAME_MAX);
+    o->keyword_ids = read_blob(&d->r);
+    if (o->keyword_ids.n % 2 != 0 || o->keyword_ids.n > 2 * INDEX_KEYWORD_IDS)
+        d->r.bad = true;
 }
 
 static void get_base_row(struct decoder *d, struct op_base_row *o)

@@ -165,6 +165,7 @@ struct op_base_mailbox {
     uint64_t highest_modseq, created_modseq, forgotten_modseq;
     unsigned char object_id[16];
     struct span name;
+    struct span keyword_ids; /* u16 each: mailbox_info */
 };
 
 struct op_base_message {

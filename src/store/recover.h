@@ -2,8 +2,7 @@
  *
  * recover_index returns a trusted index that has applied every frame of the log: the one that is
  * there if it can be believed, else the last checkpoint or an empty one; what is missing is
- * replayed (operations, not message bytes). All ghosts are gone. Blocking: worker, unless
- * recover_is_quick.
+ * replayed (operations, not message bytes). All ghosts are gone. Blocking: worker.
  *
  * Checkpoints bound the replay: as soon as one is due (checkpoint_due), make one in a worker while
  * the account goes on. */
@@ -34,10 +33,10 @@ int recover_index(const char *index_dir, struct log *log, bool fresh, struct ind
 bool checkpoint_due(struct index_txn *txn);
 /* Is it worth one when the account closes? */
 bool checkpoint_worthwhile(struct index_txn *txn);
-/* begin: loop thread, at any time. run: worker; copies, syncs, removes older checkpoints (keeps one
- * more). end: loop thread, frees it; after a successful run notes in the given write transaction
- * how far replay is now bounded (txn may be NULL: then the next one is due earlier than necessary).
- * The index must stay open until end. */
+/* begin: loop thread, at any time. run: worker; copies, syncs, removes older checkpoints. end: loop
+ * thread, frees it; after a successful run notes in the given write transaction how far replay is
+ * now bounded (txn may be NULL: then the next one is due earlier than necessary). The index must
+ * stay open until end. */
 struct checkpoint;
 int checkpoint_begin(struct index *index, struct checkpoint **ret, struct err *err) must_check;
 void checkpoint_run(struct checkpoint *c);

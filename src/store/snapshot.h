@@ -1,9 +1,9 @@
 /* store/snapshot.h: reading an account.
  *
  * A snapshot is one short LMDB read transaction: a consistent state of the whole account, taken
- * without a lock and without copying. Everything it returns as a span or pointer lies in mapped pages
- * and is valid until snap_end. A snapshot must not outlive one slice of work (never across a return
- * to the event loop). Any number may be open, on the account's loop thread.
+ * without a lock and without copying. Everything it returns as a span or pointer lies in mapped
+ * pages and is valid until snap_end. A snapshot must not outlive one slice of work (never across a
+ * return to the event loop). Any number may be open, on the account's loop thread.
  *
  * Functions return 0, ERR_NOT_FOUND where a thing may be absent, ERR_CORRUPT or ERR_IO on trouble
  * with the index (the account then closes itself for a rebuild). */
@@ -31,8 +31,8 @@ uint64_t snap_modseq(const struct snap *snap); /* newest change of the account t
 int snap_mailbox(struct snap *snap, uint32_t id, struct mailbox_info *ret) must_check;
 int snap_mailbox_find(struct snap *snap, struct span name, struct mailbox_info *ret) must_check;
 
-/* An entry of the name table. A name may be subscribed without existing (RFC 9051 section 6.3.7) and
- * may exist only as a superior of others. */
+/* An entry of the name table. A name may be subscribed without existing (RFC 9051 section 6.3.7)
+ * and may exist only as a superior of others. */
 struct mailbox_name {
     struct span name;
     uint32_t id; /* 0: no such mailbox (only subscribed) */
@@ -42,14 +42,16 @@ struct mailbox_name {
 /* The first entry with name >= from in byte order (strictly after it if `after`); ERR_NOT_FOUND at
  * the end. Walk with the returned name as the next `from`; the name must be copied if the walk goes
  * on in another snapshot. */
-int snap_name_seek(struct snap *snap, struct span from, bool after, struct mailbox_name *ret) must_check;
+int snap_name_seek(struct snap *snap, struct span from, bool after,
+                   struct mailbox_name *ret) must_check;
 /* Whether an existing mailbox lies below name (name + '/' + ...). */
 bool snap_has_children(struct snap *snap, struct span name);
 
 /* --- keywords: account-wide ids --- */
 
 int snap_keyword(struct snap *snap, uint16_t id, struct span *ret_name) must_check;
-int snap_keyword_find(struct snap *snap, struct span name, uint16_t *ret_id) must_check; /* ASCII case-insensitive */
+int snap_keyword_find(struct snap *snap, struct span name,
+                      uint16_t *ret_id) must_check; /* ASCII case-insensitive */
 
 /* --- messages --- */
 
@@ -71,26 +73,31 @@ int snap_count_upto(struct snap *snap, uint32_t mailbox, uint32_t uid, uint32_t 
 int snap_uid_at(struct snap *snap, uint32_t mailbox, uint32_t n, uint32_t *ret_uid) must_check;
 
 int snap_message(struct snap *snap, uint64_t message_id, struct message_location *ret) must_check;
-/* The derived record (message/derived.h). ERR_NOT_FOUND: not made yet or of an older parser; make it
- * with account_derive and go on in a later slice. Sequential ids are found faster than random ones. */
+/* The derived record (message/derived.h). ERR_NOT_FOUND: not made yet or of an older parser; make
+ * it with account_derive and go on in a later slice. Sequential ids are found faster than random
+ * ones. */
 int snap_derived(struct snap *snap, uint64_t message_id, struct span *ret) must_check;
 
 /* --- changes --- */
 
 struct changes {
-    uint64_t modseq;         /* state described: the mailbox's highest modseq in this snapshot */
-    uint32_t uidnext;        /* in this snapshot */
+    uint64_t modseq;  /* state described: the mailbox's highest modseq in this snapshot */
+    uint32_t uidnext; /* in this snapshot */
     uint32_t exists;
-    struct ranges changed;   /* live messages with modseq > since, new ones included */
-    struct ranges expunged;  /* UIDs that were live at or after `since` and are not any more; may
-                                include UIDs that came and went after `since` */
-    bool complete;           /* false: expunges that old are forgotten; compare UID by UID */
-    bool gone;               /* the mailbox was deleted */
+    struct ranges changed;  /* live messages with modseq > since, new ones included */
+    struct ranges expunged; /* UIDs that were live at or after `since` and are not any more; may
+                               include UIDs that came and went after `since` */
+    bool complete;          /* false: expunges that old are forgotten; compare UID by UID */
+    bool gone;              /* the mailbox was deleted */
 };
-#define CHANGES_INIT {0, 0, 0, RANGES_INIT, RANGES_INIT, true, false}
+#define CHANGES_INIT                                                                               \
+    {                                                                                              \
+        0, 0, 0, RANGES_INIT, RANGES_INIT, true, false                                             \
+    }
 void changes_done(struct changes *c);
 
 /* What happened in a mailbox after modseq `since`. Costs what has changed, not what is there. */
-int snap_changes(struct snap *snap, uint32_t mailbox, uint64_t since, struct changes *ret) must_check;
+int snap_changes(struct snap *snap, uint32_t mailbox, uint64_t since,
+                 struct changes *ret) must_check;
 
 #endif

@@ -1,0 +1,204 @@
+/* Reading an account: the public functions over the tables of the index. */
+#include "store/snapshot.h"
+
+#include "index/tables.h"
+#include "message/derived.h"
+#include "store/apply.h"
+#include "store/snapshot_int.h"
+
+struct snap *snap_of_txn(struct index_txn *txn)
+{
+    struct snap *s = index_txn_room(txn);
+
+    s->txn = txn;
+    return s;
+}
+
+uint64_t snap_modseq(const struct snap *snap)
+{
+    struct index_state state;
+
+    return index_state_get(snap->txn, &state) == 0 ? state.modseq : 0;
+}
+
+/* --- mailboxes --- */
+
+int snap_mailbox(struct snap *snap, uint32_t id, struct mailbox_info *ret)
+{
+    return index_mailbox_get(snap->txn, id, true, ret);
+}
+
+int snap_mailbox_find(struct snap *snap, struct span name, struct mailbox_info *ret)
+{
+    struct index_name entry;
+    int rc = index_name_get(snap->txn, name, &entry);
+
+    if (rc == 0 && entry.id == 0)
+        rc = ERR_NOT_FOUND;
+    return rc ? rc : snap_mailbox(snap, entry.id, ret);
+}
+
+int snap_name_seek(struct snap *snap, struct span from, bool after, struct mailbox_name *ret)
+{
+    struct index_name entry;
+    int rc = index_name_seek(snap->txn, from, after, &entry);
+
+    if (rc == 0)
+        *ret = (struct mailbox_name){entry.name, entry.id, entry.subscribed};
+    return rc;
+}
+
+bool snap_has_children(struct snap *snap, struct span name)
+{
+    char prefix[MAILBOX_NAME_MAX + 1];
+    struct index_name entry;
+    struct span below;
+    int rc;
+
+    if (name.n > MAILBOX_NAME_MAX)
+        return false;
+    memcpy(prefix, name.p, name.n);
+    prefix[name.n] = MAILBOX_DELIMITER;
+    below = span_make(prefix, name.n + 1);
+    rc = index_name_seek(snap->txn, below, false, &entry);
+    while (rc == 0 && span_starts(entry.name, below)) {
+        if (entry.id != 0)
+            return true;
+        rc = index_name_seek(snap->txn, entry.name, true, &entry);
+    }
+    return false;
+}
+
+/* --- keywords --- */
+
+int snap_keyword(struct snap *snap, uint16_t id, struct span *ret_name)
+{
+    return index_keyword_name(snap->txn, id, ret_name);
+}
+
+int snap_keyword_find(struct snap *snap, struct span name, uint16_t *ret_id)
+{
+    return index_keyword_id(snap->txn, name, ret_id);
+}
+
+/* --- messages --- */
+
+struct row_cursor {
+    struct row_iter it;
+};
+
+int row_cursor_open(struct snap *snap, uint32_t mailbox, struct row_cursor **ret)
+{
+    struct row_cursor *c = xmalloc(sizeof(*c));
+    int rc = rows_begin(&c->it, snap->txn, mailbox);
+
+    if (rc) {
+        free(c);
+        return rc;
+    }
+    *ret = c;
+    return 0;
+}
+
+void row_cursor_close(struct row_cursor *c)
+{
+    if (!c)
+        return;
+    rows_end(&c->it);
+    free(c);
+}
+
+int row_cursor_seek(struct row_cursor *c, uint32_t uid, struct row *ret)
+{
+    return rows_seek(&c->it, uid, ret);
+}
+
+int row_cursor_next(struct row_cursor *c, struct row *ret)
+{
+    return rows_next(&c->it, ret);
+}
+
+int snap_row(struct snap *snap, uint32_t mailbox, uint32_t uid, struct row *ret)
+{
+    return rows_get(snap->txn, mailbox, uid, ret);
+}
+
+int snap_ghost(struct snap *snap, uint32_t mailbox, uint32_t uid, struct row *ret)
+{
+    return index_ghost_get(snap->txn, mailbox, uid, ret);
+}
+
+int snap_count_upto(struct snap *snap, uint32_t mailbox, uint32_t uid, uint32_t *ret)
+{
+    return rows_count_upto(snap->txn, mailbox, uid, ret);
+}
+
+int snap_uid_at(struct snap *snap, uint32_t mailbox, uint32_t n, uint32_t *ret_uid)
+{
+    return rows_uid_at(snap->txn, mailbox, n, ret_uid);
+}
+
+int snap_message(struct snap *snap, uint64_t message_id, struct message_location *ret)
+{
+    struct index_message m;
+    int rc = index_message_get(snap->txn, message_id, &m);
+
+    if (rc == 0)
+        *ret = m.where;
+    return rc;
+}
+
+int snap_derived(struct snap *snap, uint64_t message_id, struct span *ret)
+{
+    struct span record;
+    int rc = index_derived_get(snap->txn, message_id, &record);
+
+    if (rc == 0 && !derived_usable(record))
+        rc = ERR_NOT_FOUND;
+    if (rc == 0)
+        *ret = record;
+    return rc;
+}
+
+/* --- changes --- */
+
+void changes_done(struct changes *c)
+{
+    ranges_done(&c->changed);
+    ranges_done(&c->expunged);
+}
+
+static int expunged_since(struct index_txn *txn, uint32_t mailbox, uint64_t since,
+                          struct ranges *ret)
+{
+    struct index_gone gone;
+    int rc = index_gone_seek(txn, mailbox, since, &gone);
+
+    while (rc == 0) {
+        rc = index_gone_uids(txn, &gone, ret);
+        if (rc == 0)
+            rc = index_gone_next(txn, mailbox, &gone);
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+int snap_changes(struct snap *snap, uint32_t mailbox, uint64_t since, struct changes *ret)
+{
+    struct mailbox_info m;
+    int rc = index_mailbox_get(snap->txn, mailbox, false, &m);
+
+    ranges_reset(&ret->changed);
+    ranges_reset(&ret->expunged);
+    ret->complete = true;
+    ret->gone = rc == ERR_NOT_FOUND;
+    if (rc)
+        return ret->gone ? 0 : rc;
+    ret->modseq = m.highest_modseq;
+    ret->uidnext = m.uidnext;
+    ret->exists = m.exists;
+    ret->complete = since >= m.forgotten_modseq;
+    if (since >= m.highest_modseq)
+        return 0;
+    rc = rows_changed(snap->txn, mailbox, since, &ret->changed);
+    return rc ? rc : expunged_since(snap->txn, mailbox, since, &ret->expunged);
+}
