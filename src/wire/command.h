@@ -79,7 +79,6 @@ struct command_desc {
 enum command_forms {
     CMD_PLAIN = 1, /* may stand alone */
     CMD_UID = 2,   /* may follow UID */
-
 };
 
 const struct command_desc *command_desc(enum command_id id); /* never NULL for a valid id */
@@ -116,15 +115,16 @@ struct cmd_mailbox { /* SELECT EXAMINE DELETE SUBSCRIBE UNSUBSCRIBE */
     struct span name;
 };
 
-enum wire_use { /* RFC 6154, RFC 8457 */
-                WIRE_USE_ALL = 1 << 0,
-                WIRE_USE_ARCHIVE = 1 << 1,
-                WIRE_USE_DRAFTS = 1 << 2,
-                WIRE_USE_FLAGGED = 1 << 3,
-                WIRE_USE_JUNK = 1 << 4,
-                WIRE_USE_SENT = 1 << 5,
-                WIRE_USE_TRASH = 1 << 6,
-                WIRE_USE_IMPORTANT = 1 << 7,
+/* RFC 6154, RFC 8457 */
+enum wire_use {
+    WIRE_USE_ALL = 1 << 0,
+    WIRE_USE_ARCHIVE = 1 << 1,
+    WIRE_USE_DRAFTS = 1 << 2,
+    WIRE_USE_FLAGGED = 1 << 3,
+    WIRE_USE_JUNK = 1 << 4,
+    WIRE_USE_SENT = 1 << 5,
+    WIRE_USE_TRASH = 1 << 6,
+    WIRE_USE_IMPORTANT = 1 << 7,
 };
 
 struct cmd_create {

@@ -19,7 +19,6 @@ int mutf7_decode(struct span s, struct buf *out) must_check;
 /* Appends modified UTF-7. ERR_INVALID if s is not valid UTF-8; ERR_LIMIT if out is full. */
 int mutf7_encode(struct span utf8, struct buf *out) must_check;
 
-
 /* Is it "INBOX" in any case? */
 bool mailbox_is_inbox(struct span name);
 
