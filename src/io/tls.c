@@ -59,7 +59,10 @@ struct tls_context *tls_context_new(const char *cert_file, const char *key_file,
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(c, 1);
     int r = 0;
-    if (SSL_CTX_set_cipher_list(c, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
+    /* AES-128 first: a third less work than AES-256, and no less out of reach. */
+    if (SSL_CTX_set_cipher_list(c, "ECDHE+AES128+AESGCM:ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
+        SSL_CTX_set_ciphersuites(c, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                    "TLS_CHACHA20_POLY1305_SHA256") != 1)
         r = ssl_error(err, "cipher list");
     else if (SSL_CTX_use_certificate_chain_file(c, cert_file) != 1)
         r = ssl_error(err, cert_file);

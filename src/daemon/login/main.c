@@ -144,7 +144,7 @@ static int on_start(struct daemon *d, struct err *err)
                               .max_buffered_literal = 4096,
                               .max_streamed_literal = UINT64_MAX, /* refused when asked */
 
-                              .max_discard = 64 * 1024,
+                              .max_discard = 1024 * 1024,
                               .max_literals = 8,
                               .literal_minus = d->conf->imap_literal == CONF_LITERAL_MINUS};
     load_certificate(login);
