@@ -185,8 +185,12 @@ static void take_line(struct session *s, struct span text)
 
 static void take_error(struct session *s, const struct frame_event *ev)
 {
-    if (s->reading && s->reading->appending)
-        task_discard(take_ptr(s->reading));
+    if (s->reading && s->reading->appending) {
+        task_discard(take_ptr(s->reading)); /* what has arrived of its messages goes with it */
+    } else if (s->reading) {                /* the line that should have been DONE */
+        take_line(s, SPAN_EMPTY);
+        return;
+    }
     struct task *t = task_new(s);
     if (ev->error == FRAME_ERR_LITERAL_TOO_LARGE && ev->streamed && ev->tag.n) {
         autobuf b = BUF_INIT(512);
