@@ -189,6 +189,18 @@ static void bench_expunge(uint32_t mailbox, uint32_t n, uint32_t step, const cha
     ranges_done(&uids);
 }
 
+static void delete_mailbox(uint32_t mailbox)
+{
+    struct op op = {.kind = OP_MAILBOX_DELETE, .mailbox_delete = {mailbox, ++modseq}};
+    double start = cpu_us();
+    struct index_txn *txn = write_txn();
+
+    op_put(&ops, &op);
+    apply(txn);
+    commit(txn);
+    report("DELETE of a large mailbox", cpu_us() - start, 1, "");
+}
+
 static struct index_txn *read_txn(void)
 {
     struct index_txn *txn;
@@ -337,6 +349,8 @@ int main(int argc, char **argv)
     bench_walk(3, "walk over a large mailbox");
     bench_points(3, (uint32_t)many, ", large mailbox");
     bench_snapshot(3, ", large mailbox");
+    delete_mailbox(3);
+    bench_store(1, 20000, "STORE of one after that", NULL);
     index_close(db);
     remove_all();
     buf_done(&ops);
