@@ -37,33 +37,113 @@ static size_t map_char(uint32_t c, char *to)
     return len;
 }
 
+/* --- Two-byte characters ------------------------------------------------------------------ */
+
+/* What U+0080 to U+07FF (Latin, Greek, Cyrillic, Hebrew, Arabic) map to, where that is at most two
+ * characters below U+10000: the first in the low half, the second or zero in the high half; zero:
+ * ask map_char. Filled once before main, read only from then on. */
+static uint32_t two_byte[0x800 - 0x80];
+
+__attribute__((constructor)) static void fill_two_byte(void)
+{
+    for (uint32_t c = 0x80; c < 0x800; c++) {
+        char mapped[4 * DECOMPOSED_MAX];
+        size_t n = map_char(c, mapped);
+        uint32_t first, second = 0;
+        int at = utf8_take(mapped, n, &first);
+        bool one = (size_t)at == n;
+        bool two = !one && utf8_take(mapped + at, n - (size_t)at, &second) == (int)n - at;
+        if ((one || two) && first < 0x10000 && second < 0x10000)
+            two_byte[c - 0x80] = first | second << 16;
+    }
+}
+
+static size_t map_two_byte(uint32_t c, char *to)
+{
+    uint32_t v = two_byte[c - 0x80];
+    if (v == 0)
+        return map_char(c, to);
+    size_t n = utf8_write(to, v & 0xFFFF);
+    return v >> 16 ? n + utf8_write(to + n, v >> 16) : n;
+}
+
+/* --- Text --------------------------------------------------------------------------------- */
+
+#define WORD_ONES UINT64_C(0x0101010101010101)
+#define WORD_HIGH UINT64_C(0x8080808080808080)
+
+/* Eight ASCII bytes at once. */
+static uint64_t upper_word(uint64_t w)
+{
+    uint64_t ge_a = w + (0x80 - 'a') * WORD_ONES;
+    uint64_t gt_z = w + (0x7f - 'z') * WORD_ONES;
+    return w - (((ge_a ^ gt_z) & WORD_HIGH) >> 2);
+}
+
+/* Input mapped before more room is reserved, and the room: three bytes become 33 at most. */
+#define STEP      256
+#define STEP_ROOM (STEP * 11 + 4 * DECOMPOSED_MAX + 8)
+
+/* Maps from s until at least limit bytes are done (or all, or an incomplete character is met with
+ * more). Returns the bytes consumed and made. */
+static size_t map_step(struct span s, size_t limit, bool more, char *to, size_t *ret_made)
+{
+    size_t done = 0, made = 0;
+    while (done < limit) {
+        uint64_t w;
+        while (done + 8 <= limit && (memcpy(&w, s.p + done, 8), !(w & WORD_HIGH))) {
+            w = upper_word(w);
+            memcpy(to + made, &w, 8);
+            done += 8;
+            made += 8;
+        }
+        if (done >= limit)
+            break;
+        unsigned char first = (unsigned char)s.p[done];
+        if (first < 0x80) {
+            to[made++] = (char)(first - ((unsigned char)(first - 'a') < 26 ? 0x20 : 0));
+            done++;
+            continue;
+        }
+        uint32_t c;
+        int len = utf8_take(s.p + done, s.n - done, &c);
+        if (len == UTF8_SHORT && more)
+            break;
+        if (len == 2)
+            made += map_two_byte(c, to + made);
+        else if (len > 2)
+            made += map_char(c, to + made);
+        else
+            to[made++] = s.p[done];
+        done += len > 0 ? (size_t)len : 1;
+    }
+    *ret_made = made;
+    return done;
+}
+
 /* Maps whole characters and bytes that are none; with more, stops at an incomplete character at
  * the end. Returns the bytes consumed. */
 static size_t map_some(struct span s, bool more, struct buf *out)
 {
     size_t done = 0;
     while (done < s.n) {
-        size_t ascii = ascii_prefix(span_skip(s, done));
-        char *to = buf_reserve(out, ascii + 4 * DECOMPOSED_MAX);
-        if (!to)
-            return s.n;
-        scan_upper(to, s.p + done, ascii);
-        done += ascii;
-        size_t made = ascii;
-        if (done < s.n) {
-            uint32_t c;
-            int len = utf8_take(s.p + done, s.n - done, &c);
-            if (len == UTF8_SHORT && more) {
-                buf_commit(out, made);
-                return done;
-            }
-            if (len > 0)
-                made += map_char(c, to + made);
-            else
-                to[made++] = s.p[done];
-            done += len > 0 ? (size_t)len : 1;
+        struct span rest = span_skip(s, done);
+        size_t ascii = ascii_prefix(rest), made = 0, used;
+        if (out->max - out->n < ascii + STEP_ROOM) { /* what there is room for shows later */
+            char tmp[STEP_ROOM];
+            ascii = 0;
+            used = map_step(rest, MIN(rest.n, STEP), more, tmp, &made);
+            buf_put(out, tmp, made);
+        } else {
+            char *to = buf_reserve(out, ascii + STEP_ROOM);
+            scan_upper(to, rest.p, ascii);
+            rest = span_skip(rest, ascii);
+            used = map_step(rest, MIN(rest.n, STEP), more, to + ascii, &made);
+            buf_commit(out, ascii + made);
         }
-        buf_commit(out, made);
+        done += ascii + used;
+        if (used == 0 && ascii == 0)
+            break; /* an incomplete character */
     }
     return done;
 }

@@ -230,6 +230,24 @@ static bool qp_space(struct cte_decoder *d, char c, struct sink *to)
     return false;
 }
 
+/* A special character that the next one shows to be plain: white space within a line, a line break
+ * without white space before it. */
+static bool qp_is_plain_here(struct span s, size_t i)
+{
+    if (s.p[i] == '=' || i + 1 == s.n)
+        return false;
+    return s.p[i] == '\r' ? s.p[i + 1] == '\n' : (unsigned char)s.p[i + 1] > ' ';
+}
+
+/* The end of the run of characters at i that stand for themselves; s.p[i] is one. */
+static size_t qp_run(struct span s, size_t i)
+{
+    do
+        i++;
+    while (i < s.n && (!qp_is_special(s.p[i]) || qp_is_plain_here(s, i)));
+    return i;
+}
+
 static void decode_qp(struct cte_decoder *d, struct span s, struct sink *to)
 {
     for (size_t i = 0; i < s.n;) {
@@ -238,14 +256,12 @@ static void decode_qp(struct cte_decoder *d, struct span s, struct sink *to)
             i += d->pending[0] == '=' ? qp_escape(d, c, to) : qp_space(d, c, to);
             continue;
         }
-        if (qp_is_special(c)) {
+        if (qp_is_special(c) && !qp_is_plain_here(s, i)) {
             qp_push(d, c, to);
             i++;
             continue;
         }
-        size_t run = i + 1;
-        while (run < s.n && !qp_is_special(s.p[run]))
-            run++;
+        size_t run = qp_run(s, i);
         emit(d, to, s.p + i, run - i);
         i = run;
     }

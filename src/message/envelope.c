@@ -6,67 +6,6 @@
  * megabyte, as "a," is an address and From may count three times. */
 #define ADDRESS_BYTES_MAX 131072
 
-enum {
-    E_DATE,
-    E_SUBJECT,
-    E_FROM,
-    E_SENDER,
-    E_REPLY_TO,
-    E_TO,
-    E_CC,
-    E_BCC,
-    E_IN_REPLY_TO,
-    E_MESSAGE_ID,
-    E_COUNT
-};
-
-struct fields {
-    struct span first[E_COUNT]; /* p NULL: absent */
-    bool again[E_COUNT];        /* there is more than one */
-};
-
-static int slot_of(enum header_id id)
-{
-    switch (id) {
-    case HEADER_DATE:
-        return E_DATE;
-    case HEADER_SUBJECT:
-        return E_SUBJECT;
-    case HEADER_FROM:
-        return E_FROM;
-    case HEADER_SENDER:
-        return E_SENDER;
-    case HEADER_REPLY_TO:
-        return E_REPLY_TO;
-    case HEADER_TO:
-        return E_TO;
-    case HEADER_CC:
-        return E_CC;
-    case HEADER_BCC:
-        return E_BCC;
-    case HEADER_IN_REPLY_TO:
-        return E_IN_REPLY_TO;
-    case HEADER_MESSAGE_ID:
-        return E_MESSAGE_ID;
-    default:
-        return -1;
-    }
-}
-
-static void collect(struct span header, struct fields *f)
-{
-    struct header_field field;
-    while (header_next(&header, &field)) {
-        int slot = slot_of(header_id(field.name));
-        if (slot < 0)
-            continue;
-        if (f->first[slot].p)
-            f->again[slot] = true;
-        else
-            f->first[slot] = field.value;
-    }
-}
-
 static void put_string(struct mime_parser *p, struct span value, struct buf *out)
 {
     if (value.p)
@@ -116,17 +55,17 @@ static void put_addresses(struct mime_parser *p, struct span value, struct buf *
 
 /* A parenthesized list, or NIL if there is no address. Several destination fields count as one
  * (RFC 5322 section 4.5.3). */
-static void put_list(struct mime_parser *p, const struct fields *f, int slot, struct span header,
-                     struct buf *out, size_t limit)
+static void put_list(struct mime_parser *p, const struct envelope_fields *f, enum header_id slot,
+                     struct span header, struct buf *out, size_t limit)
 {
     size_t before = out->n;
     if (f->first[slot].p) {
         buf_put_byte(out, '(');
         put_addresses(p, f->first[slot], out, limit);
         struct header_field field;
-        bool join = f->again[slot] && slot >= E_TO && slot <= E_BCC;
+        bool join = f->again[slot] && slot >= HEADER_TO && slot <= HEADER_BCC;
         while (join && header_next(&header, &field))
-            if (slot_of(header_id(field.name)) == slot && field.value.p != f->first[slot].p)
+            if (header_id(field.name) == slot && field.value.p != f->first[slot].p)
                 put_addresses(p, field.value, out, limit);
         if (out->n > before + 1) {
             buf_put_byte(out, ')');
@@ -138,8 +77,8 @@ static void put_list(struct mime_parser *p, const struct fields *f, int slot, st
 }
 
 /* Sender and Reply-To that are absent or empty are what From is. */
-static void put_list_or_from(struct mime_parser *p, const struct fields *f, int slot,
-                             struct span header, struct buf *out, size_t limit,
+static void put_list_or_from(struct mime_parser *p, const struct envelope_fields *f,
+                             enum header_id slot, struct span header, struct buf *out, size_t limit,
                              struct text_ref from)
 {
     size_t before = out->n;
@@ -154,30 +93,29 @@ static void put_list_or_from(struct mime_parser *p, const struct fields *f, int 
     }
 }
 
-void envelope_put(struct mime_parser *p, struct span header, struct buf *out)
+void envelope_put(struct mime_parser *p, const struct envelope_fields *f, struct span header,
+                  struct buf *out)
 {
-    struct fields f = {0};
-    collect(header, &f);
     size_t limit = out->n + ADDRESS_BYTES_MAX;
     buf_put_byte(out, '(');
-    put_string(p, f.first[E_DATE], out);
+    put_string(p, f->first[HEADER_DATE], out);
     buf_put_byte(out, ' ');
-    put_string(p, f.first[E_SUBJECT], out);
+    put_string(p, f->first[HEADER_SUBJECT], out);
     buf_put_byte(out, ' ');
     struct text_ref from = {(uint32_t)out->n, 0};
-    put_list(p, &f, E_FROM, header, out, limit);
+    put_list(p, f, HEADER_FROM, header, out, limit);
     from.n = (uint32_t)out->n - from.at;
     buf_put_byte(out, ' ');
-    put_list_or_from(p, &f, E_SENDER, header, out, limit, from);
+    put_list_or_from(p, f, HEADER_SENDER, header, out, limit, from);
     buf_put_byte(out, ' ');
-    put_list_or_from(p, &f, E_REPLY_TO, header, out, limit, from);
-    for (int slot = E_TO; slot <= E_BCC; slot++) {
+    put_list_or_from(p, f, HEADER_REPLY_TO, header, out, limit, from);
+    for (enum header_id slot = HEADER_TO; slot <= HEADER_BCC; slot++) {
         buf_put_byte(out, ' ');
-        put_list(p, &f, slot, header, out, limit);
+        put_list(p, f, slot, header, out, limit);
     }
     buf_put_byte(out, ' ');
-    put_string(p, f.first[E_IN_REPLY_TO], out);
+    put_string(p, f->first[HEADER_IN_REPLY_TO], out);
     buf_put_byte(out, ' ');
-    put_string(p, f.first[E_MESSAGE_ID], out);
+    put_string(p, f->first[HEADER_MESSAGE_ID], out);
     buf_put_byte(out, ')');
 }

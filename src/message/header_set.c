@@ -94,9 +94,12 @@ static const uint8_t by_length[32][10] = {
     [31] = {HEADER_X_UNIVERSALLY_UNIQUE_IDENTIFIER},
 };
 
-/* Compares n bytes of a name with a known one; a mismatch usually shows in the first byte. */
+/* Compares n bytes of a name with a known one; a mismatch usually shows in the first or last byte.
+ */
 static bool name_is(const char *p, const char *known, size_t n)
 {
+    if (((p[0] ^ known[0]) & ~0x20) | ((p[n - 1] ^ known[n - 1]) & ~0x20))
+        return false;
     for (size_t i = 0; i < n; i++)
         if (ascii_lower((unsigned char)p[i]) != ascii_lower((unsigned char)known[i]))
             return false;

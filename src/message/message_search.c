@@ -161,6 +161,8 @@ int message_search_begin(struct message_search *s, struct span rec, struct messa
         if (s->terms[i].where != SEARCH_HEADER && needle_is_empty(s->terms[i].needle))
             decide(s, i, true);
     ask_record(s, rec);
+    if (!((s->text | s->body | s->header) & ~s->decided))
+        return 0;
     for (uint32_t i = 0; i < n; i++) {
         int r = plan_part(s, rec, i);
         if (r < 0)

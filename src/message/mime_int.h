@@ -100,8 +100,14 @@ void structure_make_empty_text(struct mime_parser *p, uint32_t i);
 /* Appends BODY or BODYSTRUCTURE of the whole message. */
 void structure_put(const struct mime_parser *p, bool ext, struct buf *out);
 
-/* envelope.c: appends the ENVELOPE of a raw header block. */
-void envelope_put(struct mime_parser *p, struct span header, struct buf *out);
+/* envelope.c: appends the ENVELOPE made of these fields of a header. */
+struct envelope_fields {
+    struct span first[HEADER_IN_REPLY_TO + 1]; /* by id; p NULL: absent */
+    bool again[HEADER_IN_REPLY_TO + 1];        /* there is more than one */
+};
+
+void envelope_put(struct mime_parser *p, const struct envelope_fields *f, struct span header,
+                  struct buf *out);
 
 /* record.c */
 void record_put(struct mime_parser *p, struct buf *out);

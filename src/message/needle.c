@@ -8,6 +8,10 @@ struct needle *needle_new(struct span key)
     struct needle *n = xnew(struct needle);
     buf_init(&n->mapped, BUF_UNLIMITED);
     casemap(key, &n->mapped);
+    for (size_t i = 0; i < key.n; i++) {
+        n->has_name_sign |= key.p[i] != '\0' && strchr(" <>,\"", key.p[i]);
+        n->has_address_sign |= key.p[i] == '@' || key.p[i] == '.';
+    }
     if (n->mapped.n > 0) {
         n->ascii = ascii_prefix(buf_span(&n->mapped)) == n->mapped.n;
         n->exact = scan_key_make(n->mapped.p, n->mapped.n, false);
@@ -68,17 +72,18 @@ bool needle_in_header(const struct needle *n, struct span raw, struct buf *scrat
     return needle_in_text(n, buf_span(&text), scratch);
 }
 
-/* Whether the addresses can read differently without comments, quotes and white space. */
-static bool is_decorated(struct span raw)
+/* Whether the plain form of the addresses can hold the key although the value as it stands does
+ * not: the match would have to span something that the plain form leaves out. */
+static bool may_differ(const struct needle *n, struct span raw)
 {
     for (size_t i = 0; i < raw.n; i++) {
         char c = raw.p[i];
-        if (c == '(' || c == '\\' || c == '"')
+        bool space_near = (i > 0 && (unsigned char)raw.p[i - 1] <= ' ') ||
+                          (i + 1 < raw.n && (unsigned char)raw.p[i + 1] <= ' ');
+        if (c == '\\' || (c == '"' && n->has_name_sign))
             return true;
-        if (c == '@' && ((i > 0 && (unsigned char)raw.p[i - 1] <= ' ') ||
-                         (i + 1 < raw.n && (unsigned char)raw.p[i + 1] <= ' ')))
-            return true;
-        if (c == '.' && i + 1 < raw.n && (unsigned char)raw.p[i + 1] <= ' ')
+        if ((c == '(' || ((c == '@' || c == '.') && space_near)) &&
+            (n->has_name_sign || n->has_address_sign))
             return true;
     }
     return false;
@@ -88,7 +93,7 @@ bool needle_in_addresses(const struct needle *n, struct span raw, struct buf *sc
 {
     if (needle_in_header(n, raw, scratch))
         return true;
-    if (!is_decorated(raw))
+    if (!may_differ(n, raw))
         return false;
     autobuf plain = BUF_INIT(BUF_UNLIMITED);
     struct address_iter it;

@@ -337,8 +337,19 @@ static void note_mime_field(struct mime_fields *m, enum header_id id, struct spa
     }
 }
 
+static void note_envelope_field(struct envelope_fields *e, enum header_id id, struct span value)
+{
+    if (id == HEADER_OTHER || id >= ARRAY_LEN(e->first))
+        return;
+    if (e->first[id].p)
+        e->again[id] = true;
+    else
+        e->first[id] = value;
+}
+
 /* keep: for the message itself. */
-static void read_fields(struct mime_parser *p, bool keep, struct mime_fields *m)
+static void read_fields(struct mime_parser *p, bool keep, struct mime_fields *m,
+                        struct envelope_fields *e)
 {
     struct span rest = buf_span(&p->header);
     struct header_field f;
@@ -346,6 +357,7 @@ static void read_fields(struct mime_parser *p, bool keep, struct mime_fields *m)
     while (header_next(&rest, &f)) {
         enum header_id id = header_id(f.name);
         note_mime_field(m, id, f.value);
+        note_envelope_field(e, id, f.value);
         if (!keep)
             continue;
         used += f.raw.n;
@@ -367,9 +379,10 @@ void structure_read_header(struct mime_parser *p, uint32_t i, struct buf *ret_bo
     struct mime_fields m = {0};
     struct span type, sub;
     size_t before = p->texts.n;
-    read_fields(p, i == 0, &m);
+    struct envelope_fields env = {0};
+    read_fields(p, i == 0, &m, &env);
     if (n->message_root) {
-        envelope_put(p, buf_span(&p->header), &p->texts);
+        envelope_put(p, &env, buf_span(&p->header), &p->texts);
         n->envelope = text_since(p, before);
     }
     n->kind = (uint8_t)read_type(p, n, m.type, &type, &sub);

@@ -8,6 +8,7 @@
 struct needle {
     struct buf mapped; /* by casemap */
     bool ascii;        /* mapped is ASCII: it can be found in unmapped ASCII text */
+    bool has_name_sign, has_address_sign; /* signs that can be next to what addresses leave out */
     struct scan_key exact, fold;
 };
 
