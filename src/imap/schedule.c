@@ -162,27 +162,39 @@ static bool run_task(struct task *t)
     return true;
 }
 
-void schedule_run(struct session *s)
+/* One pass over those that have not had their turn, or over those that have. False: no room for
+ * more output, `drained` comes back to schedule_run. */
+static bool run_pass(struct session *s, bool had_turn, bool *again, bool *ended)
 {
-    bool again = false, ended = false;
     struct task *t, *next;
     list_each_safe(t, next, &s->tasks, link)
     {
-        if (s->closing)
-            return;
-        if (session_full(s))
-            break; /* `drained` comes back here */
+        if (s->closing || session_full(s))
+            return false;
         if (t->state == TASK_QUEUED && may_start(s, t)) {
             t->state = TASK_RUNNABLE;
             task_check_state(t);
         }
-        if (t->state != TASK_RUNNABLE)
+        if (t->state != TASK_RUNNABLE || t->had_turn != had_turn)
             continue;
-        if (run_task(t))
-            ended = true;
-        else if (t->state == TASK_RUNNABLE)
-            again = true;
+        t->had_turn = false;
+        if (run_task(t)) {
+            *ended = true;
+        } else if (t->state == TASK_RUNNABLE) {
+            *again = true;
+            t->had_turn = session_full(s);
+        }
     }
+    return true;
+}
+
+/* A command that fills the output lets the others go first when there is room again: a long FETCH
+ * holds up no NOOP. */
+void schedule_run(struct session *s)
+{
+    bool again = false, ended = false;
+    if (run_pass(s, false, &again, &ended))
+        run_pass(s, true, &again, &ended);
     if (s->closing)
         return;
     if (ended)

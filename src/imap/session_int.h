@@ -103,6 +103,7 @@ struct task {
     bool submitted; /* the request has been sent; when the step runs again, it is done */
     bool appending; /* an APPEND whose text is not complete; not queued yet */
     bool idle_ended, idle_ended_well;
+    bool had_turn;   /* it filled the output: others go first now */
     bool ending;     /* the work is done; `tagged` goes out after the announcements */
     bool silent_end; /* no tagged response: the session ends instead */
     char *tagged;    /* "a1 OK ...", without CRLF */
