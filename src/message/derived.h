@@ -13,7 +13,10 @@
  *   - Address without a host: the host is "" (NIL would mean a group).
  *   - RFC 2231 continuations are joined: name*0, name*1 become "name"; if a piece was encoded, they
  *     become "name*" with a value of the form charset'language'percent-encoded.
- *   - A multipart without any part shows one empty text/plain part. */
+ *   - A multipart without any part shows one empty text/plain part.
+ *   - message/global is shown like message/rfc822 (RFC 9051 section 7.5.2). One that has a transfer
+ *     encoding, which RFC 2046 section 5.2.1 forbids, is read as it lies there.
+ *   - Text without a charset shows ("charset" "us-ascii") (RFC 2045 section 5.2). */
 #ifndef MESSAGE_DERIVED_H
 #define MESSAGE_DERIVED_H
 

@@ -81,6 +81,16 @@ static void decide(struct message_search *s, size_t term, bool match)
     s->matched |= (uint64_t)match << term;
 }
 
+/* SEARCH FROM and the like look at addresses, and HEADER FROM is no less tolerant. */
+static bool matches_field(const struct search_term *t, struct span value, struct buf *scratch)
+{
+    enum header_id id = header_id(t->field);
+    bool addresses = (id >= HEADER_FROM && id <= HEADER_BCC) ||
+                     (id >= HEADER_RESENT_FROM && id <= HEADER_RESENT_BCC);
+    return addresses ? needle_in_addresses(t->needle, value, scratch)
+                     : needle_in_header(t->needle, value, scratch);
+}
+
 /* HEADER terms that the record answers. */
 static void ask_record(struct message_search *s, struct span rec)
 {
@@ -96,7 +106,7 @@ static void ask_record(struct message_search *s, struct span rec)
         struct span value;
         while (has == DERIVED_KEPT && !match &&
                derived_field_next(rec, header_id(t->field), &pos, &value))
-            match = needle_in_header(t->needle, value, &s->scratch);
+            match = matches_field(t, value, &s->scratch);
         decide(s, i, match);
     }
 }
@@ -207,7 +217,7 @@ static void match_fields(struct message_search *s, struct span lines)
         for (uint64_t w = s->header & ~s->decided; w; w &= w - 1) {
             size_t i = (size_t)__builtin_ctzll(w);
             if (span_ieq(s->terms[i].field, f.name) &&
-                needle_in_header(s->terms[i].needle, f.value, &s->scratch))
+                matches_field(&s->terms[i], f.value, &s->scratch))
                 decide(s, i, true);
         }
 }

@@ -9,7 +9,8 @@
  *   BODY    the decoded contents of text/... and message/... parts at every depth, inner messages
  *           included, and of a multipart in which no part was found; no header field of any kind
  *   TEXT    that, the message header, the header of every part and of every inner message
- *   HEADER  the message header's fields of one name; an empty needle matches if there is one
+ *   HEADER  the message header's fields of one name; an empty needle matches if there is one.
+ *           Serves FROM, TO, CC, BCC and SUBJECT too: address fields by needle_in_addresses
  * Preambles, epilogues and other content types are not searched; an opaque part (beyond a parser
  * limit) is, as plain text. Header values are unfolded and decoded (header_decode); for TEXT a
  * field is searched as "Name: value". Of a field of more than 64 KiB, HEADER looks at the first 64

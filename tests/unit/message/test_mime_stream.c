@@ -342,6 +342,45 @@ static void test_many_addresses(void **state)
     }
 }
 
+/* Input that would be slow if any reader looked at the same bytes again and again: each of these
+ * takes milliseconds, but minutes if something were quadratic (the test runner's timeout then). */
+static void test_hostile(void **state)
+{
+    (void)state;
+    static const char *const units[] = {
+        "[",  "(",      "<@a",   "\"", "=?a?q?", "a,",  "g:;", "@", "\\", "((a)", "a@b(c)", "a:",
+        ";a", ";a*0=b", ";a=\"", "=;", "?=",     "\n ", ",",   "<", "--", "\n--", "%",      "'"};
+    static const char *const fields[] = {"From: ",
+                                         "Content-Type: text/plain",
+                                         "Content-Language: ",
+                                         "Content-Type: multipart/mixed; boundary=",
+                                         "Date: ",
+                                         ""};
+    for (size_t u = 0; u < ARRAY_LEN(units); u++)
+        for (size_t f = 0; f < ARRAY_LEN(fields); f++) {
+            autobuf m = BUF_INIT(10 << 20), rec = BUF_INIT(4 << 20);
+            buf_put_lit(&m, "Content-Type: multipart/digest; boundary=xyz\n\n");
+            for (int i = 0; i < 3; i++) {
+                size_t end = m.n + 65000;
+                buf_put_str(&m, i % 2 ? "--xyz\n" : "--xyz\n\n");
+                buf_put_str(&m, fields[f]);
+                while (m.n < end)
+                    buf_put_str(&m, units[u]);
+                buf_put_lit(&m, "\n\nbody\n");
+            }
+            parse_limited(buf_span(&m), NULL, &rec);
+        }
+    /* Deep nesting and lines that look at every boundary. */
+    autobuf m = BUF_INIT(10 << 20), rec = BUF_INIT(4 << 20);
+    for (int i = 0; i < 99; i++)
+        buf_printf(&m, "Content-Type: multipart/mixed; boundary=b%05d\n\n--b%05d\n", i, i);
+    buf_put_lit(&m, "\n");
+    while (m.n < 1 << 20)
+        buf_put_lit(&m, "--\n--b0\n");
+    parse_limited(buf_span(&m), NULL, &rec);
+    assert_int_equal(derived_part_count(buf_span(&rec)), 100);
+}
+
 /* --- The record as the index sees it -------------------------------------------------------- */
 
 static const char header_message[] = "Return-Path: <a@b>\r\n"
@@ -538,9 +577,10 @@ int main(void)
         cmocka_unit_test(test_reference),      cmocka_unit_test(test_noise),
         cmocka_unit_test(test_deep),           cmocka_unit_test(test_many_parts),
         cmocka_unit_test(test_long_lines),     cmocka_unit_test(test_structure_limit),
-        cmocka_unit_test(test_many_addresses), cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_fields_not),     cmocka_unit_test(test_fields_cut),
-        cmocka_unit_test(test_flags),          cmocka_unit_test(test_corrupt),
+        cmocka_unit_test(test_many_addresses), cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_fields),         cmocka_unit_test(test_fields_not),
+        cmocka_unit_test(test_fields_cut),     cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -388,6 +388,7 @@ static void test_broken_messages(void **state)
                        NULL, "parts here"));
     assert_true(
         search("Content-Transfer-Encoding: x-odd\n\nodd text\n", SEARCH_BODY, NULL, "odd text"));
+    assert_true(search("From: <a (c)@ b>\n\n", SEARCH_HEADER, "from", "a@b"));
     assert_true(search("no header at all", SEARCH_TEXT, NULL, "header at"));
     assert_true(search("\nbody only", SEARCH_BODY, NULL, "only"));
     assert_false(search("", SEARCH_TEXT, NULL, "x"));
