@@ -6,14 +6,13 @@
 #include <sys/uio.h>
 
 /* Ranges below COPY_BELOW are read into memory and go out with their neighbours in one sendmsg:
- * measured with 217 MB in messages of 11 KB over loopback TCP, that costs 2/3 of the CPU of
- * one sendfile each (tests/bench/bench_outq.c); from about 64 KiB on sendfile is as good or better.
- */
+ * 217 MB in messages of 11 KB over loopback TCP cost half the CPU that way of one sendfile each
+ * (tests/bench/bench_outq.c). From about 64 KiB on sendfile is the cheaper one. */
 enum {
     COPY_BELOW = 64 * 1024,
     CHUNK_FIRST = 2 * 1024,  /* first allocation of a chunk of bytes */
     CHUNK_FULL = 32 * 1024,  /* later output starts another chunk */
-    GATHER_MAX = 256 * 1024, /* file bytes in memory at a time */
+    GATHER_MAX = COPY_BELOW, /* file bytes in memory at a time */
     GATHER_IOV = 64,
     ENTRY_COST = 256, /* what a range or producer counts towards full */
     PULL_ROOM = 32 * 1024,
@@ -167,9 +166,8 @@ bool outq_drained(struct outq *q)
 
 /* Sending. */
 
-static int file_read(struct outq_entry *e, struct buf *out, size_t n, struct err *err)
+static int file_read(const struct outq_entry *e, char *to, size_t n, struct err *err)
 {
-    char *to = buf_reserve(out, n);
     size_t got = 0;
     while (got < n) {
         ssize_t r = pread(e->fd, to + got, n - got, (off_t)(e->u.file.off + got));
@@ -182,47 +180,6 @@ static int file_read(struct outq_entry *e, struct buf *out, size_t n, struct err
                            (unsigned long long)(e->u.file.off + n));
         got += (size_t)r;
     }
-    buf_commit(out, n);
-    return 0;
-}
-
-/* Turns a small file range into bytes, in place. */
-static int file_to_bytes(struct outq *q, struct outq_entry *e, struct err *err)
-{
-    size_t n = (size_t)e->u.file.len;
-    struct buf b = BUF_INIT(BUF_UNLIMITED);
-    int r = file_read(e, &b, n, err);
-    if (r < 0) {
-        buf_done(&b);
-        return r;
-    }
-    entry_release(e);
-    e->kind = ENTRY_BYTES;
-    e->u.bytes.buf = b;
-    e->u.bytes.sent = 0;
-    q->mem += n;
-    q->mem -= ENTRY_COST;
-    return 0;
-}
-
-/* Where sendfile is impossible: the next piece of a long range becomes an entry before it. */
-static int file_head_to_bytes(struct outq *q, struct err *err)
-{
-    struct outq_entry *e = q->head;
-    if (e->u.file.len < COPY_BELOW)
-        return file_to_bytes(q, e, err);
-    struct outq_entry *piece = entry_new(ENTRY_BYTES);
-    int r = file_read(e, &piece->u.bytes.buf, COPY_BELOW, err);
-    if (r < 0) {
-        buf_done(&piece->u.bytes.buf);
-        free(piece);
-        return r;
-    }
-    e->u.file.off += COPY_BELOW;
-    e->u.file.len -= COPY_BELOW;
-    q->mem += COPY_BELOW;
-    piece->next = e;
-    q->head = piece;
     return 0;
 }
 
@@ -257,26 +214,45 @@ static int producer_to_bytes(struct outq *q, struct err *err)
     return r < 0 ? r : 0;
 }
 
-/* The bytes at the head of the queue, small file ranges among them made into bytes. Says whether a
- * file follows that sendfile will continue with. */
+/* Small ranges are read here, at most GATHER_MAX bytes for one sendmsg. What the socket does not
+ * take is read again later: cheaper than memory of their own for all of them, which would also have
+ * to come from the kernel anew again and again. */
+static _Thread_local char scratch[GATHER_MAX];
+
+/* How much of a file range is to be read now: 0 if sendfile is to send it. */
+static size_t readable_part(const struct outq *q, const struct outq_entry *e, size_t room)
+{
+    if (e->u.file.len >= COPY_BELOW && !q->copy_only)
+        return 0;
+    return (size_t)MIN(e->u.file.len, (uint64_t)room);
+}
+
+/* What goes out next with one sendmsg. Says whether a file follows that sendfile will continue
+ * with. */
 static int gather(struct outq *q, struct iovec *iov, size_t *ret_n, bool *ret_more, struct err *err)
 {
-    size_t n = 0, bytes = 0;
+    size_t n = 0, fill = 0;
     struct outq_entry *e = q->head;
-    for (; e && n < GATHER_IOV && bytes < GATHER_MAX; e = e->next) {
-        if (e->kind == ENTRY_FILE && e->u.file.len < COPY_BELOW) {
-            int r = file_to_bytes(q, e, err);
-            if (r < 0)
-                return r;
+    bool whole = true;
+    for (; e && n < GATHER_IOV && whole; e = e->next) {
+        if (e->kind == ENTRY_BYTES) {
+            iov[n].iov_base = e->u.bytes.buf.p + e->u.bytes.sent;
+            iov[n++].iov_len = e->u.bytes.buf.n - e->u.bytes.sent;
+            continue;
         }
-        if (e->kind != ENTRY_BYTES)
+        size_t part = e->kind == ENTRY_FILE ? readable_part(q, e, GATHER_MAX - fill) : 0;
+        if (!part)
             break;
-        iov[n].iov_base = e->u.bytes.buf.p + e->u.bytes.sent;
-        iov[n].iov_len = e->u.bytes.buf.n - e->u.bytes.sent;
-        bytes += iov[n++].iov_len;
+        int r = file_read(e, scratch + fill, part, err);
+        if (r < 0)
+            return r;
+        iov[n].iov_base = scratch + fill;
+        iov[n++].iov_len = part;
+        fill += part;
+        whole = part == e->u.file.len;
     }
     *ret_n = n;
-    *ret_more = e && e->kind == ENTRY_FILE && bytes < GATHER_MAX;
+    *ret_more = whole && e && e->kind == ENTRY_FILE && fill < GATHER_MAX;
     return 0;
 }
 
@@ -287,19 +263,29 @@ static int socket_error(struct err *err, const char *call)
     return err_set_errno(err, "%s", call);
 }
 
-/* Also drops entries that turned out empty. */
+/* n bytes from the head on have gone out. Also drops entries that turned out empty. */
 static void account_sent(struct outq *q, size_t n)
 {
-    q->mem -= n;
     q->wire -= n;
-    while (q->head && q->head->kind == ENTRY_BYTES) {
+    while (q->head) {
         struct outq_entry *e = q->head;
-        size_t left = e->u.bytes.buf.n - e->u.bytes.sent;
-        if (n < left) {
-            e->u.bytes.sent += n;
-            return;
+        if (e->kind == ENTRY_BYTES) {
+            size_t part = MIN(n, e->u.bytes.buf.n - e->u.bytes.sent);
+            e->u.bytes.sent += part;
+            q->mem -= part;
+            n -= part;
+            if (e->u.bytes.sent < e->u.bytes.buf.n)
+                return;
+        } else {
+            if (e->kind != ENTRY_FILE || !n)
+                return;
+            size_t part = (size_t)MIN((uint64_t)n, e->u.file.len);
+            e->u.file.off += part;
+            e->u.file.len -= part;
+            n -= part;
+            if (e->u.file.len)
+                return;
         }
-        n -= left;
         pop(q);
     }
 }
@@ -362,9 +348,7 @@ int outq_send(struct outq *q, int fd, size_t budget, struct err *err)
         int r;
         if (e->kind == ENTRY_PRODUCER)
             r = producer_to_bytes(q, err);
-        else if (e->kind == ENTRY_FILE && e->u.file.len >= COPY_BELOW && q->copy_only)
-            r = file_head_to_bytes(q, err);
-        else if (e->kind == ENTRY_FILE && e->u.file.len >= COPY_BELOW)
+        else if (e->kind == ENTRY_FILE && !readable_part(q, e, 1))
             r = send_file(q, fd, &budget, err);
         else
             r = send_bytes(q, fd, &budget, err);
