@@ -179,7 +179,12 @@ static void on_idle(uv_idle_t *handle)
 
 static void on_prepare(uv_prepare_t *handle)
 {
-    run_deferred(handle->data);
+    struct loop *l = handle->data;
+    struct list *slot;
+    run_deferred(l);
+    /* Timers are cancelled without a word to the loop: it need not wait for the last one. */
+    if (l->timer_tick != UINT64_MAX && wheel_next(&l->wheel, &slot) == UINT64_MAX)
+        timer_program(l);
 }
 
 static void on_check(uv_check_t *handle)
