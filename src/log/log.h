@@ -121,6 +121,8 @@ int log_external_write(struct log_external *x, struct span bytes, struct err *er
 int log_external_sync_run(struct log_external *x); /* any thread; 0 or ERR_IO */
 /* After a successful sync: the payload's position, to be linked by a frame. The object is freed. */
 void log_external_finish(struct log_external *x, uint64_t *ret_segment, uint64_t *ret_offset);
+/* Where the payload will be; positions are final from the beginning. */
+void log_external_where(const struct log_external *x, uint64_t *ret_segment, uint64_t *ret_offset);
 void log_external_abort(struct log_external *x); /* removes the file; NULL is allowed */
 
 /* --- reading payloads --- */

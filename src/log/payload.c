@@ -115,6 +115,12 @@ int log_external_sync_run(struct log_external *x)
     return rc ? ERR_IO : 0;
 }
 
+void log_external_where(const struct log_external *x, uint64_t *ret_segment, uint64_t *ret_offset)
+{
+    *ret_segment = x->number;
+    *ret_offset = SEGMENT_HEADER;
+}
+
 void log_external_finish(struct log_external *x, uint64_t *ret_segment, uint64_t *ret_offset)
 {
     struct segment *s = segment_find(x->log, x->number);
