@@ -1,0 +1,75 @@
+/* APPEND: RFC 9051 section 6.3.12, several messages: RFC 3502. */
+#include "store/eval.h"
+#include "store/upload_int.h"
+
+static int put_message(struct eval *e, const struct append_message *m, struct op_append *a)
+{
+    struct eval_keywords *k = e->keywords;
+    int error = eval_keywords(e, m->keywords, m->keyword_count, KEYWORDS_CREATE, k);
+    if (error)
+        return error;
+    a->flags = m->flags & FLAG_ALL;
+    a->keyword_count = k->n;
+    a->keywords = (const unsigned char *)k->ids;
+    a->internal_date = m->internal_date;
+    a->size = upload_size(m->upload);
+    upload_body(m->upload, &a->body);
+    if (!a->body.external) {
+        struct span bytes = upload_bytes(m->upload);
+        a->body.payload.offset = e->payload_bytes;
+        e->payload_bytes += bytes.n;
+        if (e->payload_bytes > LOG_PAYLOAD_MAX)
+            return ERR_LIMIT;
+        buf_put(e->payload, &bytes, sizeof(bytes));
+    }
+    op_put(e->ops, &(struct op){.kind = OP_APPEND, .append = *a});
+    return 0;
+}
+
+static int check(struct eval *e, struct mailbox_info *target)
+{
+    struct request *r = e->r;
+    int error = eval_name(&e->name, r->name);
+    if (error)
+        return error;
+    error = snap_mailbox_find(e->snap, buf_span(&e->name), target);
+    if (error)
+        return error;
+    if (r->message_count == 0)
+        return ERR_INVALID;
+    for (size_t i = 0; i < r->message_count; i++)
+        if (!r->messages[i].upload || !upload_ready(r->messages[i].upload))
+            return ERR_INVALID;
+    if (e->space_low)
+        return ERR_NO_SPACE;
+    return r->message_count > UINT32_MAX - target->uidnext ? ERR_LIMIT : 0;
+}
+
+int eval_append(struct eval *e)
+{
+    struct request *r = e->r;
+    struct mailbox_info target;
+    int error = check(e, &target);
+    if (error)
+        return error;
+    struct op_append a = {.mailbox = target.id,
+                          .modseq = e->modseq,
+                          .created_modseq = e->modseq,
+                          .save_date = (int64_t)(e->now_us / 1000000)};
+    struct request_result result = {.modseq = e->modseq,
+                                    .mailbox = target.id,
+                                    .uidvalidity = target.uidvalidity,
+                                    .first_uid = target.uidnext,
+                                    .count = (uint32_t)r->message_count};
+    e->keywords = xnew(struct eval_keywords);
+    for (size_t i = 0; i < r->message_count && error == 0; i++) {
+        a.uid = result.first_uid + (uint32_t)i;
+        a.message_id = e->state.message_id + 1 + i;
+        error = put_message(e, &r->messages[i], &a);
+    }
+    if (error)
+        return error;
+    r->result = result;
+    eval_touch(e, target.id);
+    return 0;
+}

@@ -1,0 +1,226 @@
+#include "store/upload_int.h"
+
+#include "base/crc32c.h"
+#include "message/mime.h"
+#include "store/store_int.h"
+
+/* Together, the uploads of an account keep no more in memory; beyond it, they go to segments. */
+enum { UPLOADS_MEMORY_MAX = 16 << 20 };
+
+struct upload {
+    struct list link; /* account.uploads */
+    struct account *account;
+    struct mime_parser *parser; /* until finished */
+    struct buf bytes;           /* while in memory */
+    struct buf derived;
+    uint64_t size;
+    uint32_t crc;
+    int error;
+    bool finished;
+    /* In a segment: being written (external), then waiting for its link. */
+    struct log_external *external;
+    bool syncing, synced;
+    bool forsaken; /* freed while a worker syncs it */
+    int sync_error;
+    uint64_t segment, offset;
+};
+
+struct upload *upload_new(struct account *account)
+{
+    struct upload *u = xnew(struct upload);
+    u->account = account_ref(account);
+    u->parser = take_ptr(account->store->spare_parser);
+    if (!u->parser)
+        u->parser = mime_parser_new(NULL);
+    buf_init(&u->bytes, BUF_UNLIMITED);
+    buf_init(&u->derived, BUF_UNLIMITED);
+    list_init(&u->link);
+    list_push_back(&account->uploads, &u->link);
+    return u;
+}
+
+static void parser_release(struct upload *u)
+{
+    struct store *store = u->account->store;
+    if (!u->parser)
+        return;
+    if (!store->spare_parser) {
+        mime_parser_reset(u->parser);
+        store->spare_parser = take_ptr(u->parser);
+    }
+    mime_parser_free(take_ptr(u->parser));
+}
+
+static void bytes_release(struct upload *u)
+{
+    u->account->upload_bytes -= u->bytes.n;
+    buf_done(&u->bytes);
+}
+
+/* An external segment keeps the log open. */
+static void external_drop(struct upload *u)
+{
+    if (!u->external)
+        return;
+    log_external_abort(take_ptr(u->external));
+    u->account->externals--;
+    account_release(u->account);
+}
+
+void upload_free(struct upload *u)
+{
+    if (!u)
+        return;
+    if (u->syncing) { /* upload_synced comes back to it */
+        u->forsaken = true;
+        return;
+    }
+    parser_release(u);
+    bytes_release(u);
+    external_drop(u);
+    buf_done(&u->derived);
+    list_remove(&u->link);
+    account_unref(u->account);
+    free(u);
+}
+
+static int spill(struct upload *u)
+{
+    struct log *log;
+    struct err err;
+    int error = account_hold(u->account, NULL, &log);
+    if (error)
+        return error;
+    error = log_external_begin(log, &u->external, &err);
+    if (error == 0)
+        error = log_external_write(u->external, buf_span(&u->bytes), &err);
+    if (error && u->external)
+        log_external_abort(take_ptr(u->external));
+    if (error)
+        account_release(u->account);
+    else
+        u->account->externals++;
+    bytes_release(u);
+    return error;
+}
+
+static int keep(struct upload *u, struct span bytes)
+{
+    struct account *a = u->account;
+    if (!u->external && (bytes.n > UPLOAD_MEMORY_MAX - u->bytes.n ||
+                         bytes.n + a->upload_bytes > UPLOADS_MEMORY_MAX)) {
+        int error = spill(u);
+        if (error)
+            return error;
+    }
+    if (u->external)
+        return log_external_write(u->external, bytes, NULL);
+    buf_put_span(&u->bytes, bytes);
+    a->upload_bytes += bytes.n;
+    return 0;
+}
+
+int upload_write(struct upload *u, struct span bytes)
+{
+    if (u->finished && !u->error)
+        u->error = ERR_INVALID;
+    if (u->error || bytes.n == 0)
+        return u->error;
+    if (bytes.n > INDEX_NUMBER_MAX - u->size)
+        return u->error = ERR_LIMIT;
+    u->error = keep(u, bytes);
+    if (u->error)
+        return u->error;
+    u->size += bytes.n;
+    u->crc = crc32c(u->crc, bytes.p, bytes.n);
+    mime_parser_feed(u->parser, bytes);
+    return 0;
+}
+
+int upload_finish(struct upload *u)
+{
+    if (u->error || u->finished)
+        return u->error;
+    mime_parser_finish(u->parser, &u->derived);
+    parser_release(u);
+    u->finished = true;
+    return 0;
+}
+
+uint64_t upload_size(const struct upload *u)
+{
+    return u->size;
+}
+
+/* --- for the writer --- */
+
+bool upload_ready(const struct upload *u)
+{
+    return u->finished && !u->error && (!u->external || u->synced);
+}
+
+bool upload_needs_sync(const struct upload *u)
+{
+    return u->finished && !u->error && u->external && !u->synced;
+}
+
+void upload_sync(struct upload *u)
+{
+    u->sync_error = log_external_sync_run(u->external);
+}
+
+void upload_synced(struct upload *u)
+{
+    u->syncing = false;
+    /* A sync is never repeated on the same descriptor: its bytes may be gone. */
+    if (u->sync_error && !u->error)
+        u->error = u->sync_error;
+    u->synced = u->error == 0;
+    if (u->forsaken)
+        upload_free(u);
+}
+
+void upload_syncing(struct upload *u)
+{
+    u->syncing = true;
+}
+
+void upload_body(const struct upload *u, struct op_body *ret)
+{
+    *ret = (struct op_body){.payload = {.length = u->size, .crc = u->crc}};
+    if (u->external) {
+        ret->external = true;
+        log_external_where(u->external, &ret->segment, &ret->payload.offset);
+    }
+}
+
+struct span upload_bytes(const struct upload *u)
+{
+    return buf_span(&u->bytes);
+}
+
+struct span upload_derived(const struct upload *u)
+{
+    return buf_span(&u->derived);
+}
+
+void upload_linked(struct upload *u)
+{
+    if (!u->external)
+        return;
+    log_external_finish(take_ptr(u->external), &u->segment, &u->offset);
+    u->account->externals--;
+    account_release(u->account);
+}
+
+void uploads_abort(struct account *a)
+{
+    struct upload *u;
+    list_each(u, &a->uploads, link)
+    {
+        if (!u->external)
+            continue;
+        external_drop(u);
+        u->error = ERR_CLOSED;
+    }
+}
