@@ -41,6 +41,8 @@ static int take_lock(struct log *log, struct err *err)
     autobuf path = BUF_INIT(BUF_UNLIMITED);
     buf_printf(&path, "%s/lock", log->dir);
     int rc = log->fs->lock(log->fs->ctx, path.p, &log->lock);
+    if (rc == -ENOENT)
+        return err_set(err, ERR_NOT_FOUND, "%s does not exist", log->dir);
     if (rc == -EWOULDBLOCK)
         return err_set(err, ERR_BUSY, "%s is in use by another process", log->dir);
     return rc ? log_errno(err, rc, "lock", path.p) : 0;
