@@ -52,7 +52,9 @@ struct history {
     size_t message_cap;
     struct history_frame *frames;
     size_t frame_count;
-    bool keep_frames;
+    uint32_t size_max; /* of messages */
+    uint64_t *placed;  /* ids whose bytes are in the payload of the last frame */
+    size_t placed_n, placed_cap;
 };
 
 static inline uint32_t hrnd(struct history *h, uint32_t below)
@@ -62,7 +64,7 @@ static inline uint32_t hrnd(struct history *h, uint32_t below)
 
 static inline void history_init(struct history *h, uint64_t seed)
 {
-    *h = (struct history){.seed = seed, .time = 1700000000000000ULL, .keep_frames = true};
+    *h = (struct history){.seed = seed, .time = 1700000000000000ULL, .size_max = 5000};
 }
 
 static inline void history_done(struct history *h)
@@ -75,6 +77,7 @@ static inline void history_done(struct history *h)
         buf_done(&h->frames[i].ops);
     free(h->frames);
     free(h->messages);
+    free(h->placed);
 }
 
 static inline void *grow(void *v, size_t n, size_t *cap, size_t size)
@@ -102,6 +105,12 @@ static inline void mailbox_gone(struct model_mailbox *m, uint64_t modseq, uint32
 {
     m->gone = grow(m->gone, m->gone_n, &m->gone_cap, sizeof(*m->gone));
     m->gone[m->gone_n++] = (struct model_gone){modseq, uid};
+}
+
+static inline void message_placed(struct history *h, uint64_t id)
+{
+    h->placed = grow(h->placed, h->placed_n, &h->placed_cap, sizeof(*h->placed));
+    h->placed[h->placed_n++] = id;
 }
 
 static inline void message_ref(struct history *h, uint64_t id, int delta)
@@ -206,7 +215,7 @@ static inline void do_append(struct history *h, struct buf *ops, uint64_t *paylo
             .id = h->message_id += 1 + (hrnd(h, 30) == 0),
             .modseq = h->modseq,
             .created = h->modseq,
-            .size = 1 + hrnd(h, 5000),
+            .size = 1 + hrnd(h, h->size_max),
             .date = {(int64_t)hrnd(h, 1U << 31), (int16_t)((int)hrnd(h, 1440) - 720)},
             .save_date = (int64_t)(h->time / 1000000),
         };
@@ -239,6 +248,7 @@ static inline void do_append(struct history *h, struct buf *ops, uint64_t *paylo
             h->messages[x->id].where.offset = 64;
         } else {
             *payload += x->size;
+            message_placed(h, x->id);
         }
         if (op.kind == OP_IMPORT && hrnd(h, 20) == 0)
             op.append.uidvalidity = m->uidvalidity = h->uidvalidity += 5;
@@ -443,6 +453,7 @@ static inline void do_small(struct history *h, struct buf *ops, uint64_t *payloa
         h->messages[x->id].where =
             (struct message_location){1, h->payload_at + *payload, x->size, 17};
         *payload += x->size;
+        message_placed(h, x->id);
     }
     op_put(ops, &op);
 }
@@ -455,6 +466,7 @@ static inline struct history_frame *history_step(struct history *h)
     uint32_t n = 1 + hrnd(h, 3);
 
     h->time += hrnd(h, 1000000);
+    h->placed_n = 0;
     if (h->seq == 0)
         do_create(h, &f.ops);
     for (uint32_t i = 0; i < n || f.ops.n == 0; i++) {
@@ -507,6 +519,23 @@ static inline struct history_frame *history_step(struct history *h)
     h->frames = xrealloc_array(h->frames, h->frame_count + 1, sizeof(*h->frames));
     h->frames[h->frame_count] = f;
     return &h->frames[h->frame_count++];
+}
+
+/* Where a real log put the last frame. */
+static inline void history_place(struct history *h, const struct log_frame *frame)
+{
+    uint64_t was = h->frames[h->frame_count - 1].frame.payload_offset, last = 0;
+
+    for (size_t i = 0; i < h->placed_n; i++) {
+        struct message_location *where = &h->messages[h->placed[i]].where;
+
+        if (h->placed[i] == last) /* relocated in the frame that brought it */
+            continue;
+        where->segment = frame->segment;
+        where->offset += frame->payload_offset - was;
+        last = h->placed[i];
+    }
+    h->frames[h->frame_count - 1].frame = *frame;
 }
 
 /* --- comparing --- */
