@@ -71,6 +71,8 @@ void session_new(struct login *login, int fd, const struct address *peer, bool t
 void session_free(struct session *s);
 /* "* BYE text", then the end. */
 void session_bye(struct session *s, const char *text);
+/* The same without waiting for the client to read it. */
+void session_drop(struct session *s, const char *text);
 bool session_plaintext_allowed(const struct session *s);
 /* Puts tls_fd behind a new TLS pump and the session on its plain side; pair is a new socket pair.
  */

@@ -42,8 +42,7 @@ static void on_accept(void *arg, int fd, const struct address *peer)
     struct login *login = p->login;
     if (login->session_count >= login->daemon->conf->login_unfinished) {
         struct session *oldest = list_first(&login->sessions, struct session, link);
-        if (oldest)
-            session_bye(oldest, "Too many connections that have not logged in");
+        session_drop(oldest, "Too many connections that have not logged in");
     }
     session_new(login, fd, peer, p->tls);
     login_check_limits(login);

@@ -41,6 +41,14 @@ void session_bye(struct session *s, const char *text)
     conn_finish(s->conn);
 }
 
+void session_drop(struct session *s, const char *text)
+{
+    if (s->state != STATE_OVER)
+        session_status(s, SPAN("*"), "BYE", NULL, text);
+    conn_flush(s->conn);
+    session_free(s);
+}
+
 static void on_timeout(struct loop_timer *t)
 {
     struct session *s = container_of(t, struct session, timeout);
