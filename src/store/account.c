@@ -201,6 +201,22 @@ void account_open(struct store *store, const struct account_id *id,
         store_defer(store, wait_over, w);
 }
 
+void account_await(struct store *store, const struct account_id *id,
+                   void (*done)(void *arg, int error, struct account *account), void *arg)
+{
+    struct account *a = account_ref(account_find_or_make(store, id));
+    struct waiter *w = xnew(struct waiter);
+    *w = (struct waiter){.account = a, .done = done, .arg = arg};
+    list_init(&w->link);
+    if (a->failed && a->state == ACCOUNT_AWAKE) {
+        list_push_back(&a->waiters, &w->link);
+        return;
+    }
+    account_unref(a);
+    free(w);
+    account_open(store, id, done, arg);
+}
+
 /* --- closing --- */
 
 static void leave_awake(struct account *a)
@@ -290,7 +306,7 @@ void account_settle(struct account *a)
 
 void account_fail(struct account *a, int error, bool fresh)
 {
-    if (!a->failed)
+    if (!a->failed && error != ERR_BUSY)
         log_text(LOG_ERROR, "account-failed", "closed and opened anew: %s", err_name(error));
     a->failed = a->failed ? a->failed : error;
     a->fresh = a->fresh || fresh;

@@ -123,6 +123,9 @@ struct account *account_find_or_make(struct store *store, const struct account_i
 void account_settle(struct account *a);
 /* Index or log cannot be used any more. */
 void account_fail(struct account *a, int error, bool fresh);
+/* As account_open, but of an account that is about to be reopened the state after it. */
+void account_await(struct store *store, const struct account_id *id,
+                   void (*done)(void *arg, int error, struct account *account), void *arg);
 void account_close_now(struct account *a, bool clean); /* store_free */
 void store_evict(struct store *store);
 
