@@ -168,6 +168,7 @@ enum step cmd_append(struct task *t)
     const struct request_result *r = &t->request.result;
     if (r->error)
         return task_store_failed(t, r->error, true);
+    ((struct append_state *)t->data)->count = 0; /* the writer took them */
     autobuf code = BUF_INIT(128);
     buf_printf(&code, "APPENDUID %u %u", r->uidvalidity, r->first_uid);
     if (r->count > 1)
