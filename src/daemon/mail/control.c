@@ -86,9 +86,6 @@ static void on_finished(struct maintenance *m, int error, const char *text)
 static void run_on_account(struct job *j)
 {
     j->running = true;
-#ifdef WITHOUT_MAINTENANCE
-    job_end(j, ERR_INVALID, "not built in");
-#else
     if (strcmp(j->verb, "check") == 0)
         account_check(j->account, &j->maintenance);
     else if (strcmp(j->verb, "rebuild") == 0)
@@ -99,7 +96,6 @@ static void run_on_account(struct job *j)
         account_checkpoint(j->account, &j->maintenance);
     else
         account_backup(j->account, j->dir, &j->maintenance);
-#endif
 }
 
 static void on_opened(void *arg, int error, struct account *account)
@@ -121,13 +117,11 @@ static void on_resolved(void *arg, int error, const struct account_id *id)
         return;
     }
     j->account_id = *id;
-#ifndef WITHOUT_MAINTENANCE
     if (strcmp(j->verb, "restore") == 0) {
         j->running = true;
         account_restore(j->mail->store, &j->account_id, j->dir, &j->maintenance);
         return;
     }
-#endif
     account_open(j->mail->store, id, on_opened, j);
 }
 
