@@ -1,6 +1,7 @@
 /* Opening, trusting, closing and copying an environment. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
@@ -20,7 +21,13 @@
 #define MAP_SIZE (64ULL << 30)
 #endif
 
-enum { READERS_MAX = 510, RESERVE_STEP = 1 << 20, COPY_STEP = 1 << 20 };
+enum {
+    READERS_MAX = 510,
+    RESERVE_STEP = 1 << 20,
+    COPY_STEP = 1 << 20,
+    SPACE_LOOKS = 64,         /* commits between two looks at the free space */
+    SPACE_PLENTY = 256 << 20, /* octets */
+};
 
 static const char *const TABLE_NAMES[TABLE_COUNT] = {
     [TABLE_ROW] = "row",         [TABLE_CHUNK] = "chunk", [TABLE_GHOST] = "ghost",
@@ -72,25 +79,34 @@ void index_set_boot_for_test(const char *boot)
     boot_for_test = boot;
 }
 
+static char machine_boot[16]; /* set once, then constant */
+static pthread_once_t machine_boot_once = PTHREAD_ONCE_INIT;
+
+static void boot_fold(const char *text, size_t n, char ret[16])
+{
+    memset(ret, 0, 16);
+    for (size_t i = 0; i < n; i++)
+        ret[i % 16] = (char)((unsigned char)ret[i % 16] * 33U + (unsigned char)text[i]);
+}
+
+static void boot_read(void)
+{
+    autoclose int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    char text[64];
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+    boot_fold(text, n > 0 ? (size_t)n : 0, machine_boot);
+}
+
 /* The machine's boot id, folded to 16 octets. All zero if the kernel does not tell: never believed.
  */
 static void boot_id(char ret[16])
 {
-    char text[64] = "";
-    size_t n = 0;
-
-    memset(ret, 0, 16);
-    if (boot_for_test) {
-        n = strnlen(boot_for_test, sizeof(text));
-        memcpy(text, boot_for_test, n);
-    } else {
-        autoclose int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-        ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text));
-
-        n = got > 0 ? (size_t)got : 0;
-    }
-    for (size_t i = 0; i < n; i++)
-        ret[i % 16] = (char)((unsigned char)ret[i % 16] * 33U + (unsigned char)text[i]);
+    pthread_once(&machine_boot_once, boot_read);
+    if (boot_for_test)
+        boot_fold(boot_for_test, strlen(boot_for_test), ret);
+    else
+        memcpy(ret, machine_boot, 16);
 }
 
 static int place_of(const char *path, uint64_t *ret_filesystem, uint64_t *ret_inode)
@@ -282,7 +298,10 @@ static int env_open(struct index *index, bool create, struct err *err)
     mdb_env_set_maxdbs(index->env, TABLE_COUNT);
     mdb_env_set_maxreaders(index->env, READERS_MAX);
     mdb_env_set_mapsize(index->env, MAP_SIZE);
-    rc = mdb_env_open(index->env, index->dir, MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD, 0600);
+    /* Not MDB_NORDAHEAD: measured cold, it makes a walk over all rows ten times slower (a
+     * million: 1.4 s instead of 0.1 s), and a random look only four times faster (10 us instead of
+     * 40 us). */
+    rc = mdb_env_open(index->env, index->dir, MDB_NOSYNC | MDB_NOTLS, 0600);
     if (rc)
         return err_set(err, index_lmdb_error(index, rc), "open index %s: %s", index->dir,
                        mdb_strerror(rc));
@@ -407,6 +426,19 @@ const char *index_dir(const struct index *index)
     return index->dir;
 }
 
+/* With plenty of free space a look at it will do, now and then; when it gets scarce, blocks are
+ * reserved. */
+static bool space_is_plenty(struct index *index, int fd, uint64_t bytes)
+{
+    struct statfs fs;
+
+    if (index->space_plenty && index->space_looks++ % SPACE_LOOKS != 0 && bytes < RESERVE_STEP)
+        return true;
+    index->space_plenty = fstatfs(fd, &fs) == 0 && fs.f_bavail > 0 &&
+                          (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize > SPACE_PLENTY + 2 * bytes;
+    return index->space_plenty;
+}
+
 int index_reserve(struct index *index, uint64_t pages)
 {
     MDB_envinfo info;
@@ -419,7 +451,7 @@ int index_reserve(struct index *index, uint64_t pages)
         return ERR_IO;
     from = (info.me_last_pgno + 1) * stat.ms_psize;
     end = from + pages * stat.ms_psize;
-    if (end <= index->reserved_end)
+    if (end <= index->reserved_end || space_is_plenty(index, fd, end - from))
         return 0;
     end += RESERVE_STEP;
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end - from)) < 0) {

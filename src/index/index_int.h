@@ -26,6 +26,8 @@ struct index {
     struct index_txn *idle[4]; /* ended readers, to be renewed */
     size_t idle_count, reader_count;
     uint64_t reserved_end; /* octets of data.mdb that have blocks */
+    bool space_plenty;     /* at the last look */
+    unsigned space_looks;
     struct derived_files *derived;
 };
 
@@ -132,7 +134,7 @@ void index_txn_discard(struct index_txn *txn);
 
 /* What the file `trust` says (see index_open). */
 int trust_write(struct index *index, uint64_t generation, bool clean) must_check;
-/* Room in the file system for so many new pages. Reserves ahead in large steps. */
+/* Room in the file system for so many new pages. */
 int index_reserve(struct index *index, uint64_t pages) must_check;
 
 /* --- state.c --- */

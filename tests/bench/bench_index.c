@@ -305,6 +305,33 @@ static void bench_snapshot(uint32_t mailbox, const char *what)
     changes_done(&c);
 }
 
+/* What waking an account costs. */
+static void bench_open(void)
+{
+    double start = cpu_us();
+    enum index_trust trust;
+    struct err err = {0};
+
+    for (int i = 0; i < 500; i++) {
+        struct mailbox_info info;
+        struct index_txn *txn;
+
+        index_close(db);
+        must(index_open(dir, false, &trust, &db, &err));
+        txn = read_txn();
+        must(snap_mailbox(snap_of_txn(txn), 1, &info));
+        index_read_end(txn);
+    }
+    report("close, open, look", cpu_us() - start, 500, "");
+    start = cpu_us();
+    for (int i = 0; i < 500; i++) {
+        index_close(db);
+        must(index_open(dir, false, &trust, &db, &err));
+        store(1, 1, 1, FLAG_FLAGGED, 0);
+    }
+    report("close, open, store", cpu_us() - start, 500, "");
+}
+
 static void remove_all(void)
 {
     DIR *d = opendir(dir);
@@ -351,6 +378,7 @@ int main(int argc, char **argv)
     bench_snapshot(3, ", large mailbox");
     delete_mailbox(3);
     bench_store(1, 20000, "STORE of one after that", NULL);
+    bench_open();
     index_close(db);
     remove_all();
     buf_done(&ops);
