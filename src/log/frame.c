@@ -6,10 +6,21 @@
 
 static const char segment_magic[8] = "MARTLOG1";
 
-void frame_header_put(char to[FRAME_HEADER], const struct frame_header *h)
+/* Two independent halves of the key: who does not know it guesses 64 bits. */
+static uint32_t place_crc(const struct frame_place *place, const char *header)
+{
+    char bytes[20];
+    store_le32(bytes, (uint32_t)(place->key >> 32));
+    store_le64(bytes + 4, place->segment);
+    store_le64(bytes + 12, place->offset);
+    return crc32c(crc32c(0, bytes, sizeof(bytes)), header + 8, FRAME_HEADER - 8);
+}
+
+void frame_header_put(char to[FRAME_HEADER], const struct frame_header *h,
+                      const struct frame_place *place)
 {
     memset(to, 0, FRAME_HEADER);
-    store_le32(to, FRAME_MAGIC);
+    store_le32(to, (uint32_t)place->key);
     store_le64(to + 8, h->seq);
     store_le64(to + 16, h->time);
     store_le64(to + 24, h->durable);
@@ -20,13 +31,13 @@ void frame_header_put(char to[FRAME_HEADER], const struct frame_header *h)
     store_le64(to + 48, h->payload_length);
     store_le32(to + 56, h->payload_crc);
     store_le32(to + 60, h->flags);
-    store_le32(to + 4, crc32c(0, to + 8, FRAME_HEADER - 8));
+    store_le32(to + 4, place_crc(place, to));
 }
 
-bool frame_header_get(const char from[FRAME_HEADER], struct frame_header *ret)
+bool frame_header_get(const char from[FRAME_HEADER], const struct frame_place *place,
+                      struct frame_header *ret)
 {
-    if (load_le32(from) != FRAME_MAGIC ||
-        load_le32(from + 4) != crc32c(0, from + 8, FRAME_HEADER - 8))
+    if (load_le32(from) != (uint32_t)place->key || load_le32(from + 4) != place_crc(place, from))
         return false;
     *ret = (struct frame_header){
         .seq = load_le64(from + 8),
@@ -54,21 +65,24 @@ void segment_header_put(char to[SEGMENT_HEADER], const struct segment_header *h)
     store_le64(to + 32, h->number);
     store_le64(to + 40, h->first_seq);
     store_le64(to + 48, h->created);
-    store_le32(to + 56, crc32c(0, to, 56));
+    store_le64(to + 56, h->key);
+    store_le32(to + 64, crc32c(0, to, 64));
 }
 
-bool segment_header_get(const char from[SEGMENT_HEADER], struct segment_header *ret)
+int segment_header_get(const char from[SEGMENT_HEADER], struct segment_header *ret)
 {
-    if (memcmp(from, segment_magic, 8) != 0 || load_le32(from + 56) != crc32c(0, from, 56) ||
-        load_le16(from + 8) != LOG_VERSION)
-        return false;
+    if (memcmp(from, segment_magic, 8) != 0 || load_le32(from + 64) != crc32c(0, from, 64))
+        return ERR_CORRUPT;
+    if (load_le16(from + 8) != LOG_VERSION)
+        return ERR_VERSION;
     ret->kind = load_le16(from + 10);
     ret->incarnation = load_le32(from + 12);
     memcpy(ret->id, from + 16, LOG_ID_LEN);
     ret->number = load_le64(from + 32);
     ret->first_seq = load_le64(from + 40);
     ret->created = load_le64(from + 48);
-    return true;
+    ret->key = load_le64(from + 56);
+    return 0;
 }
 
 void payload_header_put(struct buf *b, const struct payload_header *h)

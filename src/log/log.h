@@ -59,9 +59,10 @@ struct log_options {
 struct log_report {
     uint64_t last_seq;
     uint64_t torn_bytes;     /* moved aside at the end: an append that never was acknowledged */
-    uint64_t damaged_frames; /* found while scanning; they stay, see log_check */
+    uint64_t damaged_frames; /* and segments; found while opening; they stay, see log_check */
     uint32_t incarnation;
-    bool new_incarnation; /* this opening began it */
+    bool new_incarnation; /* this opening began it, or found it begun; who must act on it does
+                             better to compare log_incarnation with what it last acted on */
 };
 
 /* Makes the directory and an empty log; ERR_EXISTS if there is one. Durable when it returns. */
@@ -109,6 +110,7 @@ struct log_sync {
 };
 /* Whether anything written waits for a sync. */
 bool log_needs_sync(const struct log *log);
+/* One at a time; frames may be written meanwhile, the log must not be closed. */
 void log_sync_begin(struct log *log, struct log_sync *ret);
 void log_sync_run(struct log_sync *s); /* any thread; blocking */
 int log_sync_end(struct log *log, struct log_sync *s, struct err *err) must_check; /* ERR_UNKNOWN */
@@ -150,6 +152,9 @@ struct payload_header {
 void payload_header_put(struct buf *b, const struct payload_header *h);
 struct reader;
 bool payload_header_read(struct reader *r, struct payload_header *ret);
+/* Reads the bytes (offset: in the segment) and compares their checksum: ERR_CORRUPT, ERR_IO. */
+int log_payload_verify(struct log *log, uint64_t segment, uint64_t offset,
+                       const struct payload_header *h, struct err *err) must_check;
 
 /* --- segments, compaction, backup --- */
 
@@ -191,12 +196,20 @@ int log_sweep(struct log *log, struct err *err) must_check;
 void log_lease_take(struct log *log);
 void log_lease_release(struct log *log);
 
+/* What is durable now, to be read in a worker thread (log_replay, log_read, log_segments,
+ * log_check) while the loop goes on with the log itself. Holds a lease. Open and close on the loop
+ * thread, before the log is closed. */
+struct log *log_view_open(struct log *log);
+void log_view_close(struct log *view); /* NULL is allowed */
+
 /* Verifies every header, operation and payload checksum, reading past what is damaged. payload_crc
  * checksums belong to the operations; the frame's own covers the whole payload. Blocking, worker.
  */
 struct log_damage {
     uint64_t segment, offset, seq;
-    const char *what; /* "header", "operations", "payload", "segment header", ... */
+    /* "header", "operations", "payload"; "length": cut short; "gap": frames are missing before it;
+     * "unreadable": I/O error; "segment header"; "file": the segment is missing */
+    const char *what;
 };
 int log_check(struct log *log, void (*damage)(void *ctx, const struct log_damage *d),
               void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,

@@ -1,7 +1,7 @@
 /* log/manifest.c: what the log consists of, replaced as a whole.
  *
  * Segments begun after the manifest was written are found by their files: log segments with numbers
- * above all listed ones continue the log. */
+ * from the manifest's next number on continue the log. */
 #include "base/crc32c.h"
 #include "log/log_int.h"
 
@@ -24,17 +24,20 @@ static void encode(const struct log *log, struct buf *b)
     put_u32(b, LOG_VERSION);
     put_u32(b, log->incarnation);
     buf_put(b, log->id, LOG_ID_LEN);
+    put_u64(b, log->key);
     put_u64(b, log->replay_segment);
     put_u64(b, log->replay_seq);
     put_u64(b, log->next_number);
     put_u64(b, log->tail_segment);
     put_u64(b, log->tail_size);
     put_u64(b, log->tail_seq);
+    put_u64(b, log->durable_seq);
     put_u32(b, (uint32_t)log->segment_count);
     for (size_t i = 0; i < log->segment_count; i++) {
-        const struct segment *s = &log->segments[i];
+        const struct segment *s = log->segments[i];
         put_u64(b, s->number);
         put_u64(b, s->first_seq);
+        put_u64(b, s->sealed ? s->size : 0);
         put_u16(b, s->kind);
         put_u16(b, s->role);
         put_u64(b, s->dropped_at);
@@ -42,11 +45,27 @@ static void encode(const struct log *log, struct buf *b)
     put_u32(b, crc32c(0, b->p, b->n));
 }
 
+/* A log segment is final once the next one begins with durable numbers. */
+static void seal_segments(struct log *log)
+{
+    const struct segment *next = NULL;
+    for (size_t i = log->segment_count; i-- > 0;) {
+        struct segment *s = log->segments[i];
+        if (s->kind != SEGMENT_LOG)
+            continue;
+        if (next && next->first_seq <= log->durable_seq + 1 && !s->missing)
+            s->sealed = true;
+        next = s;
+    }
+}
+
 /* What is durable now need not be looked at by the next opening. */
 static void note_tail(struct log *log)
 {
-    struct segment *s = segment_current(log);
+    struct segment *s = log->current;
     if (!s || log->durable_seq != log->last_seq || log->closed)
+        return;
+    if (s->size == SEGMENT_HEADER && !s->header_synced)
         return;
     log->tail_segment = s->number;
     log->tail_size = s->size;
@@ -54,27 +73,63 @@ static void note_tail(struct log *log)
     log->tail_moved = false;
 }
 
+static int write_synced(struct log *log, const char *path, struct span bytes)
+{
+    struct log_file *f;
+    void *ctx = log->fs->ctx;
+    log->fs->unlink(ctx, path);
+    int rc = log->fs->open(ctx, path, LOG_FS_WRITE | LOG_FS_CREATE, &f);
+    if (rc)
+        return rc;
+    struct iovec iov = {(void *)(uintptr_t)bytes.p, bytes.n};
+    rc = log_write_at(log, f, &iov, 1, 0);
+    if (rc == 0)
+        rc = log->fs->sync(ctx, f);
+    log->fs->close(ctx, f);
+    return rc;
+}
+
 int manifest_write(struct log *log, struct err *err)
 {
+    seal_segments(log);
     note_tail(log);
     autobuf b = BUF_INIT(MANIFEST_MAX);
     encode(log, &b);
+    if (!buf_ok(&b))
+        return err_set(err, ERR_LIMIT, "%s has too many segments", log->dir);
     autofree char *temp = path_of(log, "manifest.new"), *path = path_of(log, "manifest");
-    struct log_file *f;
-    void *ctx = log->fs->ctx;
-    log->fs->unlink(ctx, temp);
-    int rc = log->fs->open(ctx, temp, LOG_FS_WRITE | LOG_FS_CREATE, &f);
+    int rc = write_synced(log, temp, buf_span(&b));
     if (rc)
-        return log_errno(err, rc, "create", temp);
-    struct iovec iov = {b.p, b.n};
-    int64_t n = log->fs->pwritev(ctx, f, &iov, 1, 0);
-    rc = n < 0 ? (int)n : (size_t)n != b.n ? -ENOSPC : log->fs->sync(ctx, f);
-    log->fs->close(ctx, f);
+        return log_errno(err, rc, "write", temp);
+    rc = log->fs->rename(log->fs->ctx, temp, path);
+    if (rc == -ENOSPC || rc == -EDQUOT)
+        return log_errno(err, rc, "replace", path);
     if (rc == 0)
-        rc = log->fs->rename(ctx, temp, path);
+        rc = log->fs->sync_dir(log->fs->ctx, log->dir);
     if (rc == 0)
-        rc = log->fs->sync_dir(ctx, log->dir);
-    return rc ? log_errno(err, rc, "replace", path) : 0;
+        return 0;
+    log_errno(err, rc, "replace", path);
+    return ERR_UNKNOWN;
+}
+
+static bool decode_segment(struct log *log, struct reader *r)
+{
+    uint64_t number = read_u64(r), first = read_u64(r), size = read_u64(r);
+    uint16_t kind = read_u16(r), role = read_u16(r);
+    uint64_t dropped_at = read_u64(r);
+    if (kind < SEGMENT_LOG || kind > SEGMENT_BASE || role > LOG_SEGMENT_DROPPED ||
+        number > UINT64_MAX / 2 || (size && size < SEGMENT_HEADER) || size > INT64_MAX ||
+        segment_find(log, number))
+        r->bad = true;
+    if (r->bad)
+        return false;
+    struct segment *s = segment_add(log, number, kind);
+    s->first_seq = first;
+    s->size = size;
+    s->sealed = size > 0;
+    s->role = role;
+    s->dropped_at = dropped_at;
+    return true;
 }
 
 static int decode(struct log *log, struct span bytes, struct err *err)
@@ -90,21 +145,20 @@ static int decode(struct log *log, struct span bytes, struct err *err)
     struct span id = read_bytes(&r, LOG_ID_LEN);
     if (!r.bad)
         memcpy(log->id, id.p, LOG_ID_LEN);
+    log->key = read_u64(&r);
     log->replay_segment = read_u64(&r);
     log->replay_seq = read_u64(&r);
     uint64_t next = read_u64(&r);
     log->tail_segment = read_u64(&r);
     log->tail_size = read_u64(&r);
     log->tail_seq = read_u64(&r);
-    for (uint32_t n = read_u32(&r); n > 0 && !r.bad; n--) {
-        uint64_t number = read_u64(&r), first = read_u64(&r);
-        struct segment *s = segment_add(log, number, read_u16(&r));
-        s->first_seq = first;
-        s->role = read_u16(&r);
-        s->dropped_at = read_u64(&r);
-    }
-    log->next_number = MAX(log->next_number, next);
-    return r.bad ? err_set(err, ERR_CORRUPT, "%s/manifest is cut short", log->dir) : 0;
+    log->tail_durable = read_u64(&r);
+    for (uint32_t n = read_u32(&r); n > 0 && decode_segment(log, &r); n--)
+        ;
+    if (r.bad || next > UINT64_MAX / 2 || next < log->next_number || reader_left(&r) > 0)
+        return err_set(err, ERR_CORRUPT, "%s/manifest contradicts itself", log->dir);
+    log->next_number = next;
+    return 0;
 }
 
 int manifest_read(struct log *log, struct err *err)
@@ -120,7 +174,7 @@ int manifest_read(struct log *log, struct err *err)
     autobuf b = BUF_INIT(MANIFEST_MAX);
     int64_t size = log->fs->size(ctx, f);
     char *to = size >= 0 ? buf_reserve(&b, (size_t)size) : NULL;
-    int64_t n = to ? log->fs->pread(ctx, f, to, (size_t)size, 0) : size;
+    int64_t n = to ? log->fs->pread(ctx, f, to, (size_t)size, 0) : MIN(size, 0);
     log->fs->close(ctx, f);
     if (n < 0)
         return log_errno(err, (int)n, "read", path);

@@ -1,17 +1,11 @@
-/* log/open.c: making, opening and closing a log; finding its end.
- *
- * The end: frames after the tail that the manifest records are scanned. A frame that is not intact
- * is damage if a later intact frame says that it was durable; else it is the torn end of an append
- * that was never acknowledged, is moved aside, and the log ends before it. Frames above the highest
- * durable mark are verified with their payloads, since nothing proves that those reached the disk.
- */
+/* log/open.c: making, opening and closing a log; which files belong to it. */
 #include "log/log_int.h"
 
 #include <errno.h>
 
-#include "base/clock.h"
+#include "base/random.h"
 
-static struct log *log_alloc(const struct log_options *o, const char *dir)
+struct log *log_alloc(const struct log_options *o, const char *dir)
 {
     struct log *log = xnew(struct log);
     log->fs = o && o->fs ? o->fs : &log_fs_file;
@@ -19,18 +13,23 @@ static struct log *log_alloc(const struct log_options *o, const char *dir)
     log->known_seq = o ? o->known_seq : 0;
     log->dir = xstrndup(dir, strlen(dir));
     log->next_number = 1;
+    log->seen_to = UINT64_MAX;
+    list_init(&log->used);
     buf_init(&log->stage_bytes, BUF_UNLIMITED);
     return log;
 }
 
-static void log_free(struct log *log)
+void log_free(struct log *log)
 {
-    for (size_t i = 0; i < log->segment_count; i++)
-        segment_close(log, &log->segments[i]);
+    for (size_t i = 0; i < log->segment_count; i++) {
+        segment_close(log, log->segments[i]);
+        free(log->segments[i]);
+    }
     if (log->lock)
         log->fs->close(log->fs->ctx, log->lock);
     buf_done(&log->stage_bytes);
     free(log->pieces);
+    free(log->iov);
     free(log->segments);
     free(log->dir);
     free(log);
@@ -48,30 +47,44 @@ static int take_lock(struct log *log, struct err *err)
     return rc ? log_errno(err, rc, "lock", path.p) : 0;
 }
 
+/* The directory's own entry. */
+static int sync_parent(struct log *log)
+{
+    const char *slash = strrchr(log->dir, '/');
+    autofree char *parent = !slash              ? xstrndup(".", 1)
+                            : slash == log->dir ? xstrndup("/", 1)
+                                                : xstrndup(log->dir, (size_t)(slash - log->dir));
+    return log->fs->sync_dir(log->fs->ctx, parent);
+}
+
+static int create_files(struct log *log, struct err *err)
+{
+    int rc = manifest_read(log, NULL);
+    if (rc != ERR_NOT_FOUND)
+        return rc ? rc : err_set(err, ERR_EXISTS, "%s has a log", log->dir);
+    log->incarnation = 1;
+    log->replay_segment = 1;
+    rc = segment_create_synced(log, 1, err);
+    if (rc == 0)
+        rc = manifest_write(log, err);
+    if (rc == 0 && (rc = sync_parent(log)) != 0)
+        rc = log_errno(err, rc, "sync what holds", log->dir);
+    return rc;
+}
+
 int log_create(const struct log_options *o, const char *dir, const unsigned char id[LOG_ID_LEN],
                struct err *err)
 {
     struct log *log = log_alloc(o, dir);
-    struct segment *s;
+    memcpy(log->id, id, LOG_ID_LEN);
+    random_bytes(&log->key, sizeof(log->key));
     int rc = log->fs->make_dir(log->fs->ctx, dir);
     if (rc && rc != -EEXIST)
         rc = log_errno(err, rc, "make directory", dir);
     else
         rc = take_lock(log, err);
-    if (rc == 0) {
-        rc = manifest_read(log, NULL);
-        rc = rc == ERR_NOT_FOUND ? 0 : rc == 0 ? err_set(err, ERR_EXISTS, "%s has a log", dir) : rc;
-    }
-    if (rc == 0) {
-        memcpy(log->id, id, LOG_ID_LEN);
-        log->incarnation = 1;
-        log->replay_segment = 1;
-        rc = segment_create(log, 1, SEGMENT_LOG, 1, &s, err);
-    }
-    if (rc == 0 && (rc = log->fs->sync(log->fs->ctx, s->file)) != 0)
-        rc = log_errno(err, rc, "sync", dir);
     if (rc == 0)
-        rc = manifest_write(log, err);
+        rc = create_files(log, err);
     log_free(log);
     return rc;
 }
@@ -100,281 +113,141 @@ static int note_file(void *arg, const char *name)
     return 0;
 }
 
-static int set_aside(struct log *log, uint64_t number, struct err *err)
+static int remove_file(struct log *log, uint64_t number, struct err *err)
 {
-    autofree char *from = segment_path(log, "", number);
-    autobuf prefix = BUF_INIT(64);
-    buf_printf(&prefix, "torn-%llx-", (unsigned long long)clock_wall_us());
-    autofree char *to = segment_path(log, prefix.p, number);
-    int rc = log->fs->rename(log->fs->ctx, from, to);
-    return rc ? log_errno(err, rc, "rename", from) : 0;
+    autofree char *path = segment_path(log, "", number);
+    int rc = log->fs->unlink(log->fs->ctx, path);
+    return rc && rc != -ENOENT ? log_errno(err, rc, "remove", path) : 0;
 }
 
-static int adopt_file(struct log *log, uint64_t number, struct err *err)
+/* The first number of an intact frame in a segment; 0 if there is none. */
+static int first_frame(struct log *log, struct segment *s, uint64_t *ret_seq, struct err *err)
+{
+    struct scan scan;
+    struct log_frame f = {0};
+    struct span ops;
+    enum scan_result r = SCAN_END;
+    *ret_seq = 0;
+    int rc = scan_init(&scan, log, s, SEGMENT_HEADER, s->size, err);
+    if (rc == 0)
+        r = scan_next(&scan, &f, &ops, NULL, err);
+    while (r == SCAN_BAD && (rc = scan_resync(&scan, err)) == 0)
+        r = scan_next(&scan, &f, &ops, NULL, err);
+    if (r == SCAN_FRAME)
+        *ret_seq = f.seq;
+    scan_done(&scan);
+    return r == SCAN_FAILED ? ERR_IO : rc;
+}
+
+/* A segment whose header is not intact. Begun but never synced: then it holds nothing that was
+ * acknowledged. Or rotten: then its contents are as good as ever. */
+static int load_headless(struct log *log, struct segment *s, bool listed, struct err *err)
+{
+    uint64_t seq;
+    int rc = first_frame(log, s, &seq, err);
+    if (rc)
+        return rc;
+    if (seq && s->kind == SEGMENT_LOG) {
+        s->first_seq = s->first_seq ? s->first_seq : seq;
+        log->headless++;
+        return 0;
+    }
+    if (s->size > SEGMENT_HEADER) { /* if nothing refers to it, the store will drop it */
+        s->kind = SEGMENT_EXTERNAL;
+        s->role = LOG_SEGMENT_EXTERNAL;
+        log->headless++;
+        return 0;
+    }
+    log->unlisted = log->unlisted || listed;
+    uint64_t number = s->number;
+    segment_remove(log, s);
+    return remove_file(log, number, err);
+}
+
+/* Looks at a segment that may have changed since the manifest was written. */
+static int load_segment(struct log *log, struct segment *s, bool listed, struct err *err)
 {
     char bytes[SEGMENT_HEADER];
     struct segment_header h;
-    autofree char *path = segment_path(log, "", number);
-    struct log_file *f;
-    int rc = log->fs->open(log->fs->ctx, path, LOG_FS_WRITE, &f);
-    if (rc)
-        return log_errno(err, rc, "open", path);
-    int64_t n = log->fs->pread(log->fs->ctx, f, bytes, sizeof(bytes), 0);
-    log->fs->close(log->fs->ctx, f);
-    if (n < 0)
-        return log_errno(err, (int)n, "read", path);
-    if (n < SEGMENT_HEADER || !segment_header_get(bytes, &h) || h.number != number ||
-        memcmp(h.id, log->id, LOG_ID_LEN) != 0)
-        return set_aside(log, number, err); /* made, but its header never reached the disk */
-    if (h.kind == SEGMENT_BASE) {           /* a compaction that was not finished */
-        rc = log->fs->unlink(log->fs->ctx, path);
-        return rc ? log_errno(err, rc, "remove", path) : 0;
+    int rc = segment_open(log, s, err);
+    if (rc == ERR_CORRUPT && listed) { /* the rest stays readable */
+        s->missing = s->sealed = true;
+        s->size = SEGMENT_HEADER;
+        log->headless += s->role != LOG_SEGMENT_DROPPED;
+        return 0;
     }
-    segment_add(log, number, h.kind)->first_seq = h.first_seq;
-    return 0;
-}
-
-static int adopt_files(struct log *log, struct err *err)
-{
-    struct found found = {0};
-    int rc = log->fs->list(log->fs->ctx, log->dir, note_file, &found);
-    if (rc)
-        rc = log_errno(err, rc, "list", log->dir);
-    for (size_t i = 0; i < found.n && rc == 0; i++) {
-        log->next_number = MAX(log->next_number, found.numbers[i] + 1);
-        if (!segment_find(log, found.numbers[i]))
-            rc = adopt_file(log, found.numbers[i], err);
-    }
-    free(found.numbers);
-    return rc;
-}
-
-static int measure_segments(struct log *log, struct err *err)
-{
-    for (size_t i = 0; i < log->segment_count; i++) {
-        struct segment *s = &log->segments[i];
-        int rc = segment_open(log, s, err);
-        if (rc && s->role == LOG_SEGMENT_DROPPED) /* its time had come */
-            continue;
-        if (rc)
-            return rc;
-        int64_t size = log->fs->size(log->fs->ctx, s->file);
-        if (size < 0)
-            return log_errno(err, (int)size, "size of a segment in", log->dir);
-        s->size = (uint64_t)size;
-    }
-    return 0;
-}
-
-/* --- the end --- */
-
-struct tail {
-    uint64_t segment, end; /* where the log ends */
-    uint64_t last_seq;
-    uint64_t watermark; /* the highest sequence number known durable */
-    uint64_t damaged;
-};
-
-static bool is_log(const struct segment *s)
-{
-    return s->kind == SEGMENT_LOG && s->role == LOG_SEGMENT_REPLAY;
-}
-
-/* The highest watermark that any intact frame from the tail on carries. */
-static int find_watermark(struct log *log, struct tail *t, struct err *err)
-{
-    for (size_t i = 0; i < log->segment_count; i++) {
-        struct segment *s = &log->segments[i];
-        if (!is_log(s) || s->number < log->tail_segment || s->size < SEGMENT_HEADER)
-            continue;
-        struct scan scan;
-        struct log_frame f;
-        struct span ops;
-        enum scan_result r;
-        int rc = segment_open(log, s, err);
-        if (rc)
-            return rc;
-        scan_init(&scan, log, s, s->number == log->tail_segment ? log->tail_size : SEGMENT_HEADER,
-                  s->size);
-        while ((r = scan_next(&scan, &f, &ops, NULL, err)) == SCAN_FRAME ||
-               (r == SCAN_BAD && scan_resync(&scan, err)))
-            if (r == SCAN_FRAME)
-                t->watermark = MAX(t->watermark, f.durable);
-        scan_done(&scan);
-        if (r == SCAN_FAILED)
-            return ERR_IO;
-    }
-    return 0;
-}
-
-/* Walks one segment to where the log ends in it. Returns 1 if it ends before the end of the file.
- */
-static int walk_tail(struct log *log, struct segment *s, uint64_t at, struct tail *t,
-                     struct err *err)
-{
-    struct scan scan;
-    struct log_frame f;
-    struct span ops;
-    enum scan_result r;
-    int rc = 0;
-    scan_init(&scan, log, s, at, s->size);
-    for (;;) {
-        uint64_t start = scan.at;
-        scan.payloads = t->last_seq + 1 > t->watermark;
-        r = scan_next(&scan, &f, &ops, NULL, err);
-        if (r == SCAN_FRAME && f.seq > t->last_seq) {
-            t->last_seq = f.seq;
-            t->segment = s->number;
-            t->end = scan.at;
-            continue;
-        }
-        if (r == SCAN_END)
-            break;
-        if (r == SCAN_FAILED) {
-            rc = ERR_IO;
-            break;
-        }
-        if (t->last_seq + 1 > t->watermark) { /* nothing proves that it ever was complete */
-            t->segment = s->number;
-            t->end = start;
-            rc = 1;
-            break;
-        }
-        t->damaged++;
-        scan.at = start;
-        if (!scan_resync(&scan, err))
-            break; /* the rest of this segment is damaged; a later one proves that there was more */
-    }
-    scan_done(&scan);
-    return rc;
-}
-
-static int find_tail(struct log *log, struct tail *t, struct err *err)
-{
-    *t = (struct tail){.segment = log->tail_segment,
-                       .end = log->tail_size,
-                       .last_seq = log->tail_seq,
-                       .watermark = log->tail_seq};
-    int rc = find_watermark(log, t, err);
-    for (size_t i = 0; i < log->segment_count && rc == 0; i++) {
-        struct segment *s = &log->segments[i];
-        if (!is_log(s) || s->number < log->tail_segment)
-            continue;
-        if ((rc = segment_open(log, s, err)) != 0)
-            break;
-        bool first = s->number == log->tail_segment;
-        if (!first && s->number > t->segment && s->first_seq > t->last_seq) {
-            t->segment = s->number; /* also where it holds no frame yet */
-            t->end = SEGMENT_HEADER;
-        }
-        rc = walk_tail(log, s, first ? log->tail_size : SEGMENT_HEADER, t, err);
-    }
-    return rc < 0 ? rc : 0;
-}
-
-static int copy_aside(struct log *log, struct segment *s, uint64_t from, struct err *err)
-{
-    autobuf prefix = BUF_INIT(64), bytes = BUF_INIT(BUF_UNLIMITED);
-    buf_printf(&prefix, "torn-%llx-", (unsigned long long)clock_wall_us());
-    autofree char *path = segment_path(log, prefix.p, s->number);
-    void *ctx = log->fs->ctx;
-    struct log_file *f;
-    size_t n = s->size - from;
-    int64_t got = log->fs->pread(ctx, s->file, buf_reserve(&bytes, n), n, from);
-    if (got < 0)
-        return log_errno(err, (int)got, "read segment in", log->dir);
-    int rc = log->fs->open(ctx, path, LOG_FS_WRITE | LOG_FS_CREATE, &f);
-    if (rc)
-        return log_errno(err, rc, "create", path);
-    struct iovec iov = {bytes.p, (size_t)got};
-    int64_t put = log->fs->pwritev(ctx, f, &iov, 1, 0);
-    rc = put < 0 ? (int)put : log->fs->sync(ctx, f);
-    log->fs->close(ctx, f);
-    return rc ? log_errno(err, rc, "write", path) : 0;
-}
-
-/* What follows the end is moved aside: its bytes are kept for people, not for replay. */
-static int cut_tail(struct log *log, const struct tail *t, struct log_report *report,
-                    struct err *err)
-{
-    for (size_t i = log->segment_count; i-- > 0;) {
-        struct segment *s = &log->segments[i];
-        int rc = 0;
-        if (!is_log(s) || s->number < t->segment)
-            continue;
-        if (s->number > t->segment) {
-            report->torn_bytes += s->size > SEGMENT_HEADER ? s->size - SEGMENT_HEADER : 0;
-            segment_close(log, s);
-            rc = set_aside(log, s->number, err);
-            memmove(s, s + 1, (log->segment_count - i - 1) * sizeof(*s));
-            log->segment_count--;
-        } else if (s->size > t->end) {
-            report->torn_bytes += s->size - t->end;
-            rc = copy_aside(log, s, t->end, err);
-            if (rc == 0 && (rc = log->fs->truncate(log->fs->ctx, s->file, t->end)) != 0)
-                rc = log_errno(err, rc, "truncate a segment in", log->dir);
-            s->size = t->end;
-        }
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-/* A killed process leaves frames behind that were written but not synced: before anything of them
- * is shown, they are made durable. */
-static int sync_tail(struct log *log, struct err *err)
-{
-    for (size_t i = 0; i < log->segment_count; i++) {
-        struct segment *s = &log->segments[i];
-        if (s->number < log->tail_segment || !s->file)
-            continue;
-        int rc = log->fs->sync(log->fs->ctx, s->file);
-        if (rc)
-            return log_errno(err, rc, "sync a segment in", log->dir);
-    }
-    int rc = log->fs->sync_dir(log->fs->ctx, log->dir);
-    return rc ? log_errno(err, rc, "sync", log->dir) : 0;
-}
-
-static int begin_incarnation(struct log *log, struct err *err)
-{
-    struct segment *s;
-    log->incarnation++;
-    log->last_seq = log->durable_seq = log->known_seq;
-    int rc = segment_create(log, log->next_number, SEGMENT_LOG, log->known_seq + 1, &s, err);
-    if (rc == 0 && (rc = log->fs->sync(log->fs->ctx, s->file)) != 0)
-        rc = log_errno(err, rc, "sync a segment in", log->dir);
-    return rc ? rc : manifest_write(log, err);
-}
-
-static int open_tail(struct log *log, struct log_report *report, struct err *err)
-{
-    struct tail t;
-    struct segment *current = segment_current(log);
-    if (!current)
-        return err_set(err, ERR_CORRUPT, "%s has no segment to write to", log->dir);
-    int rc = segment_open(log, current, err);
     if (rc)
         return rc;
-    if (current->number == log->tail_segment && current->size == log->tail_size) {
-        log->last_seq = log->durable_seq = log->tail_seq; /* closed cleanly */
-    } else {
-        rc = find_tail(log, &t, err);
-        if (rc == 0)
-            rc = cut_tail(log, &t, report, err);
-        if (rc == 0)
-            rc = sync_tail(log, err);
+    int64_t size = log->fs->size(log->fs->ctx, s->file);
+    int64_t n = size < 0 ? size : log->fs->pread(log->fs->ctx, s->file, bytes, sizeof(bytes), 0);
+    if (n < 0)
+        return log_errno(err, (int)n, "read a segment in", log->dir);
+    s->size = (uint64_t)size;
+    rc = n < SEGMENT_HEADER ? ERR_CORRUPT : segment_header_get(bytes, &h);
+    if (rc == ERR_VERSION)
+        return err_set(err, rc, "segment %llx in %s was written by a newer version",
+                       (unsigned long long)s->number, log->dir);
+    if (rc || h.number != s->number || memcmp(h.id, log->id, LOG_ID_LEN) != 0)
+        return load_headless(log, s, listed, err);
+    s->incarnation = h.incarnation;
+    if (listed)
+        return 0;
+    s->kind = h.kind;
+    s->first_seq = h.first_seq;
+    if (h.kind == SEGMENT_EXTERNAL)
+        s->role = LOG_SEGMENT_EXTERNAL;
+    if (h.kind == SEGMENT_BASE) { /* of a compaction that was not finished */
+        segment_remove(log, s);
+        return remove_file(log, h.number, err);
+    }
+    return 0;
+}
+
+/* Files from the manifest's next number on were begun after it. Others that it does not list were
+ * removed before: their directory entry came back. */
+static int adopt_file(struct log *log, uint64_t number, uint64_t next_number, struct err *err)
+{
+    if (number < next_number)
+        return remove_file(log, number, err);
+    return load_segment(log, segment_add(log, number, SEGMENT_LOG), false, err);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x, y;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return x < y ? -1 : x > y;
+}
+
+static int load_listed(struct log *log, struct err *err)
+{
+    for (size_t i = 0; i < log->segment_count;) {
+        struct segment *s = log->segments[i];
+        size_t count = log->segment_count;
+        int rc = s->sealed ? 0 : load_segment(log, s, true, err);
         if (rc)
             return rc;
-        log->last_seq = log->durable_seq = t.last_seq;
-        log->tail_moved = true;
-        report->damaged_frames = t.damaged;
+        i += log->segment_count == count; /* unless it is gone */
     }
-    if (log->known_seq > log->last_seq) {
-        rc = begin_incarnation(log, err);
-        report->new_incarnation = true;
-    }
+    return 0;
+}
+
+static int load_segments(struct log *log, struct err *err)
+{
+    struct found found = {0};
+    uint64_t next_number = log->next_number;
+    int rc = log->fs->list(log->fs->ctx, log->dir, note_file, &found);
+    rc = rc ? log_errno(err, rc, "list", log->dir) : load_listed(log, err);
+    if (found.n)
+        qsort(found.numbers, found.n, sizeof(*found.numbers), compare_numbers);
+    for (size_t i = 0; i < found.n && rc == 0; i++)
+        if (found.numbers[i] >= UINT64_MAX / 2)
+            continue;
+        else if (!segment_find(log, found.numbers[i]))
+            rc = adopt_file(log, found.numbers[i], next_number, err);
+    free(found.numbers);
+    segments_find_current(log);
     return rc;
 }
 
@@ -390,11 +263,9 @@ int log_open(const struct log_options *o, const char *dir, struct log **ret,
     if (rc == 0)
         rc = manifest_read(log, err);
     if (rc == 0)
-        rc = adopt_files(log, err);
+        rc = load_segments(log, err);
     if (rc == 0)
-        rc = measure_segments(log, err);
-    if (rc == 0)
-        rc = open_tail(log, report, err);
+        rc = tail_open(log, report, err);
     if (rc) {
         log_free(log);
         return rc;
@@ -409,6 +280,7 @@ void log_close(struct log *log)
 {
     if (!log)
         return;
+    invariant(!log->syncing);
     log_unstage(log);
     if (log->tail_moved && !log->closed && log->durable_seq == log->last_seq) {
         int rc = manifest_write(log, NULL); /* only saves the next opening a scan */
@@ -435,6 +307,39 @@ uint64_t log_durable_seq(const struct log *log)
 uint32_t log_incarnation(const struct log *log)
 {
     return log->incarnation;
+}
+
+struct log *log_view_open(struct log *log)
+{
+    struct log_options o = {.fs = log->fs, .segment_size = log->segment_size};
+    struct log *view = log_alloc(&o, log->dir);
+    memcpy(view->id, log->id, LOG_ID_LEN);
+    view->key = log->key;
+    view->incarnation = log->incarnation;
+    view->replay_segment = log->replay_segment;
+    view->replay_seq = log->replay_seq;
+    view->last_seq = view->durable_seq = view->seen_to = log->durable_seq;
+    for (size_t i = 0; i < log->segment_count; i++) {
+        const struct segment *s = log->segments[i];
+        struct segment *copy = segment_add(view, s->number, s->kind);
+        copy->first_seq = s->first_seq;
+        copy->size = s->size;
+        copy->role = s->role;
+        copy->sealed = s->sealed;
+        copy->missing = s->missing;
+    }
+    view->closed = true;
+    view->origin = log;
+    log_lease_take(log);
+    return view;
+}
+
+void log_view_close(struct log *view)
+{
+    if (!view)
+        return;
+    log_lease_release(view->origin);
+    log_free(view);
 }
 
 bool log_is_closed(const struct log *log)

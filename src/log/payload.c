@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/crc32c.h"
+
 int log_read(struct log *log, uint64_t segment, uint64_t offset, size_t n, struct buf *to,
              struct err *err)
 {
@@ -20,6 +22,8 @@ int log_read(struct log *log, uint64_t segment, uint64_t offset, size_t n, struc
     size_t done = 0;
     while (done < n) {
         int64_t got = log->fs->pread(log->fs->ctx, s->file, p + done, n - done, offset + done);
+        if (got == -EINTR)
+            continue;
         if (got < 0)
             return log_errno(err, (int)got, "read a message in", log->dir);
         if (got == 0)
@@ -29,6 +33,25 @@ int log_read(struct log *log, uint64_t segment, uint64_t offset, size_t n, struc
     }
     buf_commit(to, n);
     return 0;
+}
+
+int log_payload_verify(struct log *log, uint64_t segment, uint64_t offset,
+                       const struct payload_header *h, struct err *err)
+{
+    enum { BLOCK = 256 * 1024 };
+    autobuf b = BUF_INIT(BLOCK);
+    uint32_t crc = 0;
+    for (uint64_t left = h->length, n; left; left -= n, offset += n) {
+        n = MIN(left, (uint64_t)BLOCK);
+        buf_reset(&b);
+        int rc = log_read(log, segment, offset, n, &b, err);
+        if (rc)
+            return rc;
+        crc = crc32c(crc, b.p, n);
+    }
+    return crc == h->crc ? 0
+                         : err_set(err, ERR_CORRUPT, "segment %llx: message bytes are damaged",
+                                   (unsigned long long)segment);
 }
 
 /* The descriptor is a duplicate, so that it may outlive the log. */
@@ -91,18 +114,11 @@ int log_external_begin(struct log *log, struct log_external **ret, struct err *e
 
 int log_external_write(struct log_external *x, struct span bytes, struct err *err)
 {
-    struct log_fs *fs = x->log->fs;
-    while (bytes.n) {
-        struct iovec iov = {(void *)(uintptr_t)bytes.p, bytes.n};
-        int64_t n = fs->pwritev(fs->ctx, x->file, &iov, 1, x->size);
-        if (n == -EINTR)
-            continue;
-        if (n <= 0)
-            return log_errno(err, n < 0 ? (int)n : -ENOSPC, "write a large message in",
-                             x->log->dir);
-        x->size += (uint64_t)n;
-        bytes = span_skip(bytes, (size_t)n);
-    }
+    struct iovec iov = {(void *)(uintptr_t)bytes.p, bytes.n};
+    int rc = bytes.n ? log_write_at(x->log, x->file, &iov, 1, x->size) : 0;
+    if (rc)
+        return log_errno(err, rc, "write a large message in", x->log->dir);
+    x->size += bytes.n;
     return 0;
 }
 
@@ -126,6 +142,7 @@ void log_external_finish(struct log_external *x, uint64_t *ret_segment, uint64_t
     struct segment *s = segment_find(x->log, x->number);
     s->held--;
     s->size = x->size;
+    s->sealed = true;
     *ret_segment = x->number;
     *ret_offset = SEGMENT_HEADER;
     free(x);
@@ -138,10 +155,7 @@ void log_external_abort(struct log_external *x)
     struct log *log = x->log;
     struct segment *s = segment_find(log, x->number);
     autofree char *path = segment_path(log, "", x->number);
-    segment_close(log, s);
-    log->fs->unlink(log->fs->ctx, path); /* what remains is swept at the next opening */
-    size_t i = (size_t)(s - log->segments);
-    memmove(s, s + 1, (log->segment_count - i - 1) * sizeof(*s));
-    log->segment_count--;
+    segment_remove(log, s);
+    log->fs->unlink(log->fs->ctx, path); /* else the next opening finds it: the store drops it */
     free(x);
 }

@@ -9,72 +9,115 @@ uint64_t log_first_seq(const struct log *log)
 typedef int replay_fn(void *ctx, const struct log_frame *frame, struct span ops);
 typedef void damage_fn(void *ctx, uint64_t segment, uint64_t offset, uint64_t seq);
 
-static int replay_segment(struct log *log, struct segment *s, uint64_t *from, uint64_t start,
-                          replay_fn *each, damage_fn *damage, void *ctx, struct err *err)
+struct replay {
+    struct log *log;
+    uint64_t from; /* the last number that was given, or skipped */
+    replay_fn *each;
+    damage_fn *damage;
+    void *ctx;
+    uint32_t incarnation; /* of the last segment that was looked at; 0: not known */
+};
+
+static void replay_damage(struct replay *r, const struct segment *s, uint64_t at)
 {
+    if (r->damage)
+        r->damage(r->ctx, s->number, at, r->from + 1);
+}
+
+/* A new incarnation leaves out numbers; nothing else may. */
+static bool begins_incarnation(struct log *log, struct segment *s, uint32_t before)
+{
+    char bytes[SEGMENT_HEADER];
+    struct segment_header h;
+    if (s->incarnation == 0 && s->file &&
+        log->fs->pread(log->fs->ctx, s->file, bytes, sizeof(bytes), 0) == SEGMENT_HEADER &&
+        segment_header_get(bytes, &h) == 0)
+        s->incarnation = h.incarnation;
+    return s->incarnation > before;
+}
+
+static int replay_frame(struct replay *r, struct segment *s, const struct log_frame *f,
+                        struct span ops, bool explained, uint32_t before)
+{
+    if (f->base)
+        return r->each(r->ctx, f, ops);
+    if (f->seq <= r->from || f->seq > r->log->seen_to)
+        return 0;
+    if (f->seq != r->from + 1 && !explained &&
+        !(f->seq == s->first_seq && begins_incarnation(r->log, s, before)))
+        replay_damage(r, s, f->offset); /* frames are gone without leaving a trace */
+    int rc = r->each(r->ctx, f, ops);
+    if (rc == 0)
+        r->from = f->seq;
+    return rc;
+}
+
+static int replay_segment(struct replay *r, struct segment *s, uint64_t start, struct err *err)
+{
+    struct log *log = r->log;
     struct scan scan;
     struct log_frame f;
     struct span ops;
-    enum scan_result r;
-    int rc = segment_open(log, s, err);
-    if (rc)
-        return rc;
-    scan_init(&scan, log, s, start, s->size);
-    for (;;) {
-        r = scan_next(&scan, &f, &ops, NULL, err);
-        if (r == SCAN_BAD) {
-            if (damage)
-                damage(ctx, s->number, scan.at, *from + 1);
-            if (scan_resync(&scan, err))
-                continue;
-            r = SCAN_END;
-        }
-        if (r != SCAN_FRAME)
-            break;
-        f.base = s->kind == SEGMENT_BASE;
-        if (!f.base && f.seq <= *from)
-            continue;
-        rc = each(ctx, &f, ops);
-        if (rc)
-            break;
-        if (!f.base)
-            *from = f.seq;
+    enum scan_result result = SCAN_END;
+    uint32_t before = r->incarnation;
+    bool explained = false;
+    int rc = scan_init(&scan, log, s, start, s->size, err);
+    if (rc == ERR_CORRUPT) { /* the file is missing */
+        scan_done(&scan);
+        replay_damage(r, s, 0);
+        return 0;
     }
+    scan.tolerant = true;
+    while (rc == 0) {
+        result = scan_next(&scan, &f, &ops, NULL, err);
+        if (result == SCAN_FRAME) {
+            rc = replay_frame(r, s, &f, ops, explained, before);
+            explained = false;
+        } else if (result == SCAN_BAD) {
+            replay_damage(r, s, scan.at);
+            explained = true;
+            rc = scan_resync(&scan, err);
+        } else {
+            break;
+        }
+    }
+    if (before == 0 || begins_incarnation(log, s, before))
+        r->incarnation = begins_incarnation(log, s, 0) ? s->incarnation : before;
     scan_done(&scan);
-    return r == SCAN_FAILED ? ERR_IO : rc;
+    return result == SCAN_FAILED ? ERR_IO : rc;
 }
 
 /* Whether all frames of segment i are at or below seq: the next log segment begins there. */
 static bool is_before(const struct log *log, size_t i, uint64_t seq)
 {
-    for (size_t k = i + 1; k < log->segment_count; k++) {
-        const struct segment *s = &log->segments[k];
-        if (s->kind == SEGMENT_LOG && s->role == LOG_SEGMENT_REPLAY)
-            return s->first_seq <= seq + 1;
-    }
+    for (size_t k = i + 1; k < log->segment_count; k++)
+        if (segment_is_replayed_log(log->segments[k]))
+            return log->segments[k]->first_seq <= seq + 1;
     return seq >= log->last_seq;
 }
 
 int log_replay(struct log *log, uint64_t from, replay_fn *each, damage_fn *damage, void *ctx,
                struct err *err)
 {
+    struct replay r = {log, from, each, damage, ctx, 0};
     int rc = 0;
     if (log->replay_seq && from < log->replay_seq) {
-        for (size_t i = 0; i < log->segment_count && rc == 0; i++)
-            if (log->segments[i].kind == SEGMENT_BASE &&
-                log->segments[i].role == LOG_SEGMENT_REPLAY)
-                rc = replay_segment(log, &log->segments[i], &from, SEGMENT_HEADER, each, damage,
-                                    ctx, err);
-        from = log->replay_seq;
+        for (size_t i = 0; i < log->segment_count && rc == 0; i++) {
+            struct segment *s = log->segments[i];
+            if (s->kind == SEGMENT_BASE && s->role == LOG_SEGMENT_REPLAY)
+                rc = replay_segment(&r, s, SEGMENT_HEADER, err);
+        }
+        r.from = log->replay_seq;
     }
+    r.incarnation = 0;
     for (size_t i = 0; i < log->segment_count && rc == 0; i++) {
-        struct segment *s = &log->segments[i];
-        if (s->kind != SEGMENT_LOG || s->role != LOG_SEGMENT_REPLAY || is_before(log, i, from))
+        struct segment *s = log->segments[i];
+        if (!segment_is_replayed_log(s) || is_before(log, i, r.from))
             continue;
         uint64_t start = SEGMENT_HEADER;
-        if (s->number == log->tail_segment && from >= log->tail_seq)
+        if (s->number == log->tail_segment && r.from >= log->tail_seq)
             start = log->tail_size; /* everything before it is older */
-        rc = replay_segment(log, s, &from, start, each, damage, ctx, err);
+        rc = replay_segment(&r, s, start, err);
     }
     return rc;
 }
@@ -100,13 +143,19 @@ static int check_header(struct log *log, struct segment *s, struct check *c, str
     char bytes[SEGMENT_HEADER];
     struct segment_header h;
     int rc = segment_open(log, s, err);
+    if (rc == ERR_CORRUPT) {
+        report(c, s, 0, s->first_seq, "file");
+        return 1;
+    }
     if (rc)
         return rc;
     int64_t n = log->fs->pread(log->fs->ctx, s->file, bytes, sizeof(bytes), 0);
-    if (n < 0)
-        return log_errno(err, (int)n, "read a segment in", log->dir);
-    if (n < SEGMENT_HEADER || !segment_header_get(bytes, &h) || h.number != s->number)
-        report(c, s, 0, 0, "segment header");
+    if (n < SEGMENT_HEADER || segment_header_get(bytes, &h) || h.number != s->number ||
+        memcmp(h.id, log->id, LOG_ID_LEN) != 0)
+        report(c, s, 0, 0, n < 0 ? "unreadable" : "segment header");
+    int64_t size = log->fs->size(log->fs->ctx, s->file);
+    if (s->kind == SEGMENT_EXTERNAL && size >= 0 && (uint64_t)size < s->size)
+        report(c, s, (uint64_t)size, 0, "length");
     return 0;
 }
 
@@ -115,24 +164,28 @@ static int check_frames(struct log *log, struct segment *s, struct check *c, str
     struct scan scan;
     struct log_frame f;
     struct span ops;
-    enum scan_result r;
+    enum scan_result r = SCAN_FAILED;
     uint64_t seq = s->first_seq;
     const char *what;
-    scan_init(&scan, log, s, SEGMENT_HEADER, s->size);
-    scan.payloads = true;
-    while ((r = scan_next(&scan, &f, &ops, &what, err)) == SCAN_FRAME || r == SCAN_BAD) {
+    int rc = scan_init(&scan, log, s, SEGMENT_HEADER, s->size, err);
+    scan.verify_from = 0;
+    scan.tolerant = true;
+    while (rc == 0 &&
+           ((r = scan_next(&scan, &f, &ops, &what, err)) == SCAN_FRAME || r == SCAN_BAD)) {
         if (r == SCAN_FRAME) {
-            seq = f.seq + 1;
+            if (!f.base && f.seq > seq) /* damage before it has been reported */
+                seq = seq == UINT64_MAX ? f.seq : (report(c, s, f.offset, seq, "gap"), f.seq);
+            seq = f.base ? f.seq : f.seq + 1;
         } else {
             report(c, s, scan.at, seq, what);
-            if (!scan_resync(&scan, err))
-                break;
+            seq = UINT64_MAX;
+            rc = scan_resync(&scan, err);
         }
         if (c->progress)
             c->progress(c->ctx, c->done + scan.at, c->total);
     }
     scan_done(&scan);
-    return r == SCAN_FAILED ? ERR_IO : 0;
+    return rc ? rc : r == SCAN_FAILED ? ERR_IO : 0;
 }
 
 int log_check(struct log *log, void (*damage)(void *ctx, const struct log_damage *d),
@@ -141,13 +194,13 @@ int log_check(struct log *log, void (*damage)(void *ctx, const struct log_damage
 {
     struct check c = {damage, progress, ctx, 0, log_total_size(log)};
     for (size_t i = 0; i < log->segment_count; i++) {
-        struct segment *s = &log->segments[i];
+        struct segment *s = log->segments[i];
         if (s->role == LOG_SEGMENT_DROPPED)
             continue;
         int rc = check_header(log, s, &c, err);
         if (rc == 0 && s->kind != SEGMENT_EXTERNAL)
             rc = check_frames(log, s, &c, err);
-        if (rc)
+        if (rc < 0)
             return rc;
         c.done += s->size;
     }

@@ -2,7 +2,6 @@
 #include "log/log_int.h"
 
 #include <errno.h>
-#include <limits.h>
 
 #include "base/clock.h"
 #include "base/crc32c.h"
@@ -33,7 +32,7 @@ static void add_piece(struct log *log, struct stage_piece piece)
 /* A batch stays in one segment; a new one begins only between batches. */
 static int rotate(struct log *log, struct err *err)
 {
-    struct segment *s = segment_current(log), *next;
+    struct segment *s = log->current, *next;
     if (s->size < log->segment_size)
         return 0;
     bool unsynced = log->last_seq != log->durable_seq;
@@ -42,19 +41,21 @@ static int rotate(struct log *log, struct err *err)
         int rc = log->fs->sync(log->fs->ctx, s->file);
         if (rc) {
             log->closed = true;
+            log_errno(err, rc, "sync a segment in", log->dir);
             return ERR_UNKNOWN;
         }
         unsynced = false;
     }
-    if (unsynced)
+    int rc = segment_create(log, log->next_number, SEGMENT_LOG, log->last_seq + 1, &next, err);
+    if (rc == 0 && unsynced)
         log->unsynced[log->unsynced_count++] = s->number;
-    return segment_create(log, log->next_number, SEGMENT_LOG, log->last_seq + 1, &next, err);
+    return rc;
 }
 
 static int begin_stage(struct log *log, struct err *err)
 {
     int rc = rotate(log, err);
-    struct segment *s = segment_current(log);
+    struct segment *s = log->current;
     if (rc == 0)
         rc = segment_open(log, s, err);
     if (rc)
@@ -88,7 +89,8 @@ static void stage_frame(struct log *log, const struct frame_header *h, struct sp
     char header[FRAME_HEADER];
     size_t at = log->stage_bytes.n,
            pad = frame_padding(FRAME_HEADER + h->ops_length + h->payload_length);
-    frame_header_put(header, h);
+    struct frame_place place = {log->key, log->stage_segment, log->stage_offset + log->stage_size};
+    frame_header_put(header, h, &place);
     buf_put(&log->stage_bytes, header, sizeof(header));
     buf_put_span(&log->stage_bytes, ops);
     add_piece(log, (struct stage_piece){.at = at, .n = log->stage_bytes.n - at});
@@ -136,29 +138,10 @@ int log_stage(struct log *log, uint16_t type, uint16_t version, struct span ops,
     return 0;
 }
 
-static int write_all(struct log *log, struct log_file *f, struct iovec *iov, int n, uint64_t at)
-{
-    while (n > 0) {
-        int64_t w = log->fs->pwritev(log->fs->ctx, f, iov, MIN(n, IOV_MAX), at);
-        if (w == -EINTR)
-            continue;
-        if (w <= 0)
-            return w < 0 ? (int)w : -ENOSPC;
-        at += (uint64_t)w;
-        for (; n > 0 && (uint64_t)w >= iov->iov_len; iov++, n--)
-            w -= (int64_t)iov->iov_len;
-        if (n > 0 && w > 0) {
-            iov->iov_base = (char *)iov->iov_base + w;
-            iov->iov_len -= (size_t)w;
-        }
-    }
-    return 0;
-}
-
 /* One piece after the other in memory becomes one element. */
-static int gather(struct log *log, struct iovec *iov)
+static size_t gather(struct log *log, struct iovec *iov)
 {
-    int n = 0;
+    size_t n = 0;
     for (size_t i = 0; i < log->piece_count; i++) {
         const struct stage_piece *p = &log->pieces[i];
         const char *from = p->payload.p ? p->payload.p : log->stage_bytes.p + p->at;
@@ -171,6 +154,16 @@ static int gather(struct log *log, struct iovec *iov)
     return n;
 }
 
+/* Nothing of a refused write may remain: what is written next may happen to be so long that the
+ * rest would follow it as an intact frame, if the disk forgot the truncation in a crash. Hence the
+ * sync. */
+static int take_back(struct log *log, struct segment *s)
+{
+    struct log_fs *fs = log->fs;
+    int rc = fs->truncate(fs->ctx, s->file, log->stage_offset);
+    return rc ? rc : fs->sync(fs->ctx, s->file);
+}
+
 int log_write(struct log *log, struct err *err)
 {
     if (log->closed)
@@ -178,15 +171,17 @@ int log_write(struct log *log, struct err *err)
     if (!log_has_staged(log))
         return 0;
     struct segment *s = segment_find(log, log->stage_segment);
-    struct iovec *iov = xcalloc(log->piece_count, sizeof(*iov));
-    int rc = write_all(log, s->file, iov, gather(log, iov), log->stage_offset);
-    free(iov);
+    if (log->piece_count > log->iov_cap) {
+        log->iov_cap = log->piece_cap;
+        log->iov = xrealloc_array(log->iov, log->iov_cap, sizeof(*log->iov));
+    }
+    int rc = log_write_at(log, s->file, log->iov, gather(log, log->iov), log->stage_offset);
     if (rc) {
         int saved = log_errno(err, rc, "write to the log in", log->dir);
-        /* Nothing of it may remain: a later frame would follow at this place. */
-        if (log->fs->truncate(log->fs->ctx, s->file, log->stage_offset)) {
+        if (take_back(log, s)) {
             log->closed = true;
-            saved = err_set(err, ERR_UNKNOWN, "%s: a failed write could not be undone", log->dir);
+            saved = ERR_UNKNOWN;
+            err_set(err, saved, "%s: a failed write could not be undone", log->dir);
         }
         log_unstage(log);
         return saved;
@@ -213,8 +208,11 @@ static void sync_file(struct log_sync *s, struct segment *segment)
 
 void log_sync_begin(struct log *log, struct log_sync *ret)
 {
+    invariant(!log->syncing);
+    log->syncing = true;
     *ret = (struct log_sync){.log = log, .seq = log->last_seq, .dir = log->dirty_dir};
-    sync_file(ret, segment_current(log));
+    if (log->current->file) /* else nothing was written since it was synced */
+        sync_file(ret, log->current);
     for (int i = 0; i < log->unsynced_count; i++)
         sync_file(ret, segment_find(log, log->unsynced[i]));
     log->unsynced_count = 0;
@@ -232,10 +230,12 @@ void log_sync_run(struct log_sync *s)
 
 int log_sync_end(struct log *log, struct log_sync *s, struct err *err)
 {
-    for (int i = 0; i < s->file_count; i++)
-        for (size_t k = 0; k < log->segment_count; k++)
-            if (log->segments[k].file == s->files[i])
-                log->segments[k].held--;
+    log->syncing = false;
+    for (struct list *l = log->used.next; l != &log->used; l = l->next) {
+        struct segment *segment = list_entry(l, struct segment, used);
+        for (int i = 0; i < s->file_count; i++)
+            segment->held -= segment->file == s->files[i];
+    }
     if (s->result) {
         /* What the kernel still has of it is unknown; it is never asked again. */
         log->closed = true;

@@ -137,7 +137,7 @@ static void test_write_and_reopen(void **state)
 
 static char *current_path(struct log *log)
 {
-    return segment_path(log, "", segment_current(log)->number);
+    return segment_path(log, "", log->current->number);
 }
 
 /* A process dies while the last frames are not durable, and any number of their bytes is lost. */
@@ -192,7 +192,7 @@ static void test_damage(void **state)
     struct log *log = reopen(f, NULL, &report);
     put_frames(log, 10, 200, true);
     autofree char *path = current_path(log);
-    off_t size = (off_t)segment_current(log)->size;
+    off_t size = (off_t)log->current->size;
     for (off_t at = SEGMENT_HEADER; at < size; at += 5) {
         flip(path, at);
         int damage = 0;
