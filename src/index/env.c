@@ -600,7 +600,9 @@ static void copy_unpin(struct index_copy *c)
 int index_copy_run(struct index_copy *c, const char *name, struct err *err)
 {
     const char *dir = c->index->dir;
-    autofree char *temp = path_in(dir, "copy.new"), *target = path_in(dir, name);
+    autobuf temp_name = BUF_INIT(BUF_UNLIMITED);
+    buf_printf(&temp_name, "%s.new", name);
+    autofree char *temp = path_in(dir, temp_name.p), *target = path_in(dir, name);
     autoclose int out = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int rc = 0;
 

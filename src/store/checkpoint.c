@@ -54,6 +54,30 @@ void checkpoint_list_done(struct checkpoint_list *list)
     *list = (struct checkpoint_list){0};
 }
 
+static int remove_file(const char *dir, const char *name, struct err *err)
+{
+    autobuf path = BUF_INIT(BUF_UNLIMITED);
+
+    buf_printf(&path, "%s/%s", dir, name);
+    return unlink(path.p) < 0 && errno != ENOENT ? err_set_errno(err, "remove %s", path.p) : 0;
+}
+
+/* What a process that died left of checkpoints it was making. */
+static void remove_unfinished(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+
+    while (d && (e = readdir(d)) != NULL) {
+        struct span name = span_str(e->d_name);
+
+        if (span_starts(name, PREFIX) && span_ends(name, SPAN(".new")))
+            unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
+}
+
 int checkpoints_remove(const char *dir, uint64_t below, struct err *err)
 {
     struct checkpoint_list list;
@@ -61,14 +85,12 @@ int checkpoints_remove(const char *dir, uint64_t below, struct err *err)
 
     for (size_t i = 0; rc == 0 && i < list.n && list.seq[i] < below; i++) {
         char name[CHECKPOINT_NAME_MAX];
-        autobuf path = BUF_INIT(BUF_UNLIMITED);
 
         checkpoint_name(list.seq[i], name);
-        buf_printf(&path, "%s/%s", dir, name);
-        if (unlink(path.p) < 0 && errno != ENOENT)
-            rc = err_set_errno(err, "remove %s", path.p);
+        rc = remove_file(dir, name, err);
     }
     checkpoint_list_done(&list);
+    remove_unfinished(dir);
     return rc;
 }
 

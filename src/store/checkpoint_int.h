@@ -14,7 +14,7 @@ struct checkpoint_list {
 void checkpoint_name(uint64_t seq, char ret[CHECKPOINT_NAME_MAX]);
 int checkpoints_list(const char *dir, struct checkpoint_list *ret, struct err *err) must_check;
 void checkpoint_list_done(struct checkpoint_list *list);
-/* All below seq; UINT64_MAX: all. */
+/* All below seq (UINT64_MAX: all), and unfinished ones: none may be in the making. */
 int checkpoints_remove(const char *dir, uint64_t below, struct err *err) must_check;
 
 #endif

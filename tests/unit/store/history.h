@@ -53,6 +53,7 @@ struct history {
     struct history_frame *frames;
     size_t frame_count;
     uint32_t size_max; /* of messages */
+    uint64_t dead;     /* messages that went, or moved */
     uint64_t *placed;  /* ids whose bytes are in the payload of the last frame */
     size_t placed_n, placed_cap;
 };
@@ -116,6 +117,7 @@ static inline void message_placed(struct history *h, uint64_t id)
 static inline void message_ref(struct history *h, uint64_t id, int delta)
 {
     h->messages[id].refs += (uint32_t)delta;
+    h->dead += h->messages[id].refs == 0;
 }
 
 /* --- operations --- */
@@ -429,7 +431,12 @@ static inline void do_small(struct history *h, struct buf *ops, uint64_t *payloa
 
     if (!m)
         return;
-    switch (hrnd(h, 3)) {
+    switch (hrnd(h, 4)) {
+    case 3:
+        op.kind = OP_SUBSCRIBE;
+        op.subscribe = (struct op_subscribe){++h->modseq, hrnd(h, 3) > 0,
+                                             hrnd(h, 2) ? span_str(m->name) : SPAN("not there")};
+        break;
     case 0:
         op.kind = OP_RECENT;
         op.recent = (struct op_recent){m->id, hrnd(h, m->uidnext)};
@@ -452,6 +459,7 @@ static inline void do_small(struct history *h, struct buf *ops, uint64_t *payloa
         };
         h->messages[x->id].where =
             (struct message_location){1, h->payload_at + *payload, x->size, 17};
+        h->dead++;
         *payload += x->size;
         message_placed(h, x->id);
     }
@@ -676,6 +684,7 @@ static inline void compare_messages(struct history *h, struct index_txn *txn)
          rc = segment_dead_seek(txn, d.segment + 1, &d))
         dead += d.messages;
     assert_int_equal(rc, ERR_NOT_FOUND);
+    assert_int_equal(dead, h->dead);
 }
 
 static inline void history_compare(struct history *h, struct index_txn *txn)

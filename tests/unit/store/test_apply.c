@@ -1,6 +1,8 @@
 /* apply against a plain model; dump(replay) == dump(live); ghosts; what apply refuses. */
 #include "history.h"
 
+#include "base_emit.h"
+
 static void apply_ok(struct index_txn *txn, const struct apply_options *o,
                      const struct history_frame *f)
 {
@@ -387,6 +389,111 @@ static void test_lenient_copy(void **state)
     index_write_abort(txn);
 }
 
+/* --- bases --- */
+
+struct base_ctx {
+    struct index_txn *txn;
+    struct log_frame frame;
+    unsigned frames;
+};
+
+static int base_frame(void *ctx, struct span ops)
+{
+    struct base_ctx *c = ctx;
+    struct err err = {0};
+
+    c->frames++;
+    if (apply_frame(c->txn, NULL, &c->frame, ops, &err))
+        fail_msg("%s", err.text);
+    return 0;
+}
+
+/* An index made from the base of another one has the same content, and goes on as the other does.
+ */
+static void test_base(void **state)
+{
+    struct fixture *f = *state, *g;
+    struct base_ctx c = {.frame = {.type = FRAME_BASE, .version = FRAME_VERSION, .base = true}};
+    struct index_txn *txn;
+    struct history h;
+    uint32_t one;
+
+    history_init(&h, 5);
+    for (unsigned i = 0; i < 500; i++) {
+        txn = fixture_write(f);
+        one = h.m[2].id;
+        apply_ok(txn, &(struct apply_options){.watched = watched, .ctx = &one}, history_step(&h));
+        assert_int_equal(index_write_commit(txn), 0);
+    }
+    fixture_setup((void **)&g);
+    c.frame.seq = h.seq;
+    c.frame.time = h.time;
+    c.txn = fixture_write(g);
+    txn = fixture_write(f);
+    assert_true(ghosts_any(txn));
+    assert_int_equal(ghosts_purge(txn, 0, UINT64_MAX, NULL), 0);
+    assert_int_equal(index_write_commit(txn), 0);
+    txn = fixture_read(f);
+    assert_int_equal(base_emit(txn, base_frame, &c), 0);
+    index_read_end(txn);
+    assert_true(c.frames > 2);
+    assert_int_equal(index_write_commit(c.txn), 0);
+    assert_same_dump(f->index, g->index);
+    for (unsigned i = 0; i < 300; i++) {
+        struct history_frame *step = history_step(&h);
+
+        txn = fixture_write(f);
+        apply_ok(txn, NULL, step);
+        assert_int_equal(index_write_commit(txn), 0);
+        txn = fixture_write(g);
+        apply_ok(txn, NULL, step);
+        assert_int_equal(index_write_commit(txn), 0);
+    }
+    assert_same_dump(f->index, g->index);
+    txn = fixture_read(g);
+    history_compare(&h, txn);
+    index_read_end(txn);
+    fixture_teardown((void **)&g);
+    history_done(&h);
+}
+
+/* Until its end has been read, a base is worth nothing. */
+static void test_unfinished_base(void **state)
+{
+    struct fixture *f = *state;
+    struct index_txn *txn = fixture_write(f);
+    struct log_frame frame = {.seq = 7, .type = FRAME_BASE, .version = FRAME_VERSION, .base = true};
+    struct op op = {.kind = OP_BASE_BEGIN, .base_begin = {9, 9, 9, 9}};
+    autobuf ops = BUF_INIT(1000);
+    struct index_state s;
+    struct err err = {0};
+
+    op_put(&ops, &op);
+    assert_int_equal(apply_frame(txn, NULL, &frame, buf_span(&ops), &err), 0);
+    assert_int_equal(index_state_get(txn, &s), 0);
+    assert_true(s.base);
+    assert_int_equal(s.applied_seq, 0);
+    frame.seq = 8;
+    frame.type = FRAME_CHANGE;
+    frame.base = false;
+    assert_int_equal(apply_frame(txn, NULL, &frame, SPAN_EMPTY, &err), ERR_CORRUPT);
+    frame.seq = 7;
+    frame.type = FRAME_BASE;
+    frame.base = true;
+    buf_reset(&ops);
+    op = (struct op){.kind = OP_BASE_END, .base_end = {1, 0}};
+    op_put(&ops, &op);
+    assert_int_equal(apply_frame(txn, NULL, &frame, buf_span(&ops), &err), ERR_CORRUPT); /* sums */
+    buf_reset(&ops);
+    op.base_end.messages = 0;
+    op_put(&ops, &op);
+    assert_int_equal(apply_frame(txn, NULL, &frame, buf_span(&ops), &err), 0);
+    assert_int_equal(index_state_get(txn, &s), 0);
+    assert_false(s.base);
+    assert_int_equal(s.applied_seq, 7);
+    index_write_abort(txn);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +506,8 @@ int main(void)
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(test_contradictions, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_lenient_copy, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_base, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_unfinished_base, fixture_setup, fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -321,6 +321,7 @@ static void test_ghosts_end_with_the_process(void **state)
     assert_int_equal(index_message_ref(txn, 1 << 20, 1), 0);
     struct row row = {.uid = 5, .message_id = 1 << 20};
     assert_int_equal(index_ghost_put(txn, 1, &row, 3), 0);
+    p->h.dead++;
     assert_int_equal(index_write_commit(txn), 0);
     place_close(p);
     place_open(p);
