@@ -475,11 +475,15 @@ static void on_line(struct session *s, struct span line)
     autoarena arena = ARENA_INIT(LINE_ARENA);
     struct lmtp_command c;
     struct lmtp_error error;
-    if (lmtp_parse(line, &arena, &c, &error) == 0) {
+    bool parsed = lmtp_parse(line, &arena, &c, &error) == 0;
+    if (parsed && !c.n_params) {
         run(s, &c);
         return;
     }
-    reply(s, error.code, error.enhanced, error.text);
+    if (parsed) /* of an extension that is not offered (RFC 5321 section 4.1.1.11) */
+        reply(s, 555, "5.5.4", "Unknown parameter");
+    else
+        reply(s, error.code, error.enhanced, error.text);
     if (++s->errors > ERRORS_MAX) {
         reply(s, 421, "4.7.0", "Too many errors");
         finish(s);
