@@ -20,12 +20,26 @@ static void append_cleanup(struct task *t)
     free(st->uploads);
 }
 
+/* Whether a command that has not finished may make or take away mailboxes. */
+static bool names_may_change(struct session *s)
+{
+    struct task *t;
+    list_each(t, &s->tasks, link)
+    {
+        if (t->effects.writes & RES_NAMES)
+            return true;
+    }
+    return false;
+}
+
 /* Where the first literal is announced, the mailbox must exist. False: refused, with an answer. */
 static bool append_check(struct task *t)
 {
     struct span name;
     if (!task_mailbox_name(t, t->command->append.name, &name))
         return false;
+    if (names_may_change(t->session))
+        return true; /* decided at its turn */
     autosnap *snap = NULL;
     struct mailbox_info info;
     int rc = snap_begin(t->session->account, &snap);

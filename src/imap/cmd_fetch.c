@@ -7,7 +7,8 @@
 #include "imap/fetch.h"
 #include "wire/write.h"
 
-enum { SEEN_BATCH = 100, FETCH_ROWS = 2000 };
+/* A slice ends after so many rows or octets of messages, so that other commands get their turn. */
+enum { SEEN_BATCH = 100, FETCH_ROWS = 1000, FETCH_BYTES = 512 * 1024 };
 
 struct fetch_state {
     struct fetch_plan plan;
@@ -164,7 +165,24 @@ static enum step fetch_end(struct task *t)
     return task_ok(t, NULL, "FETCH completed");
 }
 
-/* Looks ahead: which of the next messages are unseen? Submits the change if any is. */
+/* RFC 9051 section 6.4.5: what cannot be decoded is not shown, so it is not seen either. */
+static bool decodable(struct task *t, struct snap *snap, const struct shown *m)
+{
+    struct fetch_state *st = t->data;
+    struct span derived;
+    struct section_range r;
+    for (size_t i = 0; i < st->plan.count; i++) {
+        const struct fetch_item *item = &st->plan.items[i];
+        if (item->kind == ITEM_BINARY && item->depth &&
+            snap_derived(snap, m->row.message_id, &derived) == 0 &&
+            derived_section(derived, item->section, item->depth, item->text, &r) == 0 &&
+            r.part.cte == CTE_UNKNOWN)
+            return false;
+    }
+    return true;
+}
+
+/* Looks ahead: which of the next messages are unseen? Fills the request if any is. */
 static int mark_batch(struct task *t, struct snap *snap)
 {
     struct fetch_state *st = t->data;
@@ -179,7 +197,7 @@ static int mark_batch(struct task *t, struct snap *snap)
     request_init(&t->request, REQUEST_STORE, NULL, NULL);
     for (int n = 0; n < SEEN_BATCH && (rc = view_cursor_next(c, &m)) == 0; n++) {
         st->batch_end = m.row.uid;
-        if (!m.expunged && !(m.row.flags & FLAG_SEEN))
+        if (!m.expunged && !(m.row.flags & FLAG_SEEN) && decodable(t, snap, &m))
             ranges_add(&t->request.uids, m.row.uid, m.row.uid);
     }
     view_cursor_close(c);
@@ -232,10 +250,12 @@ static int fetch_rows(struct task *t, struct snap *snap)
     struct session *s = t->session;
     struct view_cursor *c;
     struct shown m;
+    uint64_t bytes = 0;
     int rows = 0, rc = view_cursor_open(&st->walk, snap, &c);
     if (rc)
         return rc;
-    while (rc == 0 && rows < FETCH_ROWS && st->have_batch && !session_full(s)) {
+    while (rc == 0 && rows < FETCH_ROWS && bytes < FETCH_BYTES && st->have_batch &&
+           !session_full(s)) {
         struct buf *b = respond_begin(s);
         for (size_t start = b->n; rc == 0 && b->n >= start && b->n - start < FETCH_CHUNK; rows++) {
             struct view_walk before = st->walk;
@@ -247,6 +267,8 @@ static int fetch_rows(struct task *t, struct snap *snap)
                 break;
             }
             rc = fetch_row(t, snap, &m, &b);
+            if (st->plan.needs_message)
+                bytes += m.row.size;
         }
         respond_end(s);
     }

@@ -4,7 +4,7 @@
 #include "imap/search.h"
 #include "store/account.h"
 
-enum { SEARCH_BYTES_SLICE = 512 * 1024 };
+enum { SEARCH_BYTES_SLICE = 1024 * 1024 };
 
 struct search_state {
     struct search_program program;
@@ -167,11 +167,18 @@ static void answer_search(struct session *s, const struct ranges *numbers)
     numbers_free(src);
 }
 
+/* RFC 9051 section 6.4.4: without RETURN, all results. */
+static unsigned wanted(const struct task *t)
+{
+    const struct cmd_search *a = &t->command->search;
+    return a->has_return ? a->ret : SEARCH_RETURN_ALL;
+}
+
 /* RFC 9051 section 7.3.4. */
 static void answer_esearch(struct task *t, const struct ranges *numbers)
 {
     struct session *s = t->session;
-    unsigned want = t->command->search.ret;
+    unsigned want = wanted(t);
     struct buf *b = respond_begin(s);
     buf_put_lit(b, "* ESEARCH (TAG \"");
     buf_put_span(b, t->command->tag); /* no character of a tag needs quoting */
@@ -228,7 +235,7 @@ static enum step search_end(struct task *t)
         SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT;
     if (!a->has_return && !s->rev2)
         answer_search(s, numbers);
-    else if (a->ret & shown)
+    else if (wanted(t) & shown)
         answer_esearch(t, numbers);
     if (st->damaged)
         return task_no(t, "CORRUPTION",

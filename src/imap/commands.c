@@ -54,6 +54,7 @@ static void search_effects(const struct command *c, bool rev2, struct effects *e
 {
     const struct cmd_search *a = &c->search;
     e->no_expunge = e->uses_seq = !c->uid;
+    e->quiet = true;
     for (uint32_t i = 0; i < a->n_nodes; i++) {
         const struct search_node *n = &a->nodes[i];
         if (n->key == KEY_SEQ || n->key == KEY_UID)
@@ -70,6 +71,7 @@ static void search_effects(const struct command *c, bool rev2, struct effects *e
 static void fetch_effects(const struct command *c, struct effects *e)
 {
     e->no_expunge = !c->uid;
+    e->quiet = true;
     set_effects(&c->fetch.set, c->uid, e);
     if (c->fetch.atts & FETCH_FLAGS)
         e->reads |= RES_FLAGS;
@@ -96,6 +98,7 @@ task_step *command_prepare(struct task *t, struct effects *ret)
         fetch_effects(c, ret);
     else if (c->id == CMD_STORE) {
         ret->no_expunge = !c->uid;
+        ret->quiet = true;
         set_effects(&c->store.set, c->uid, ret);
     } else if (c->id == CMD_COPY || c->id == CMD_MOVE)
         set_effects(&c->copy.set, c->uid, ret);

@@ -34,16 +34,28 @@ static void put_absent(struct buf *b, const struct fetch_item *item)
     buf_put_str(b, item->kind == ITEM_BINARY_SIZE ? "0" : "NIL");
 }
 
+/* BODY[], and BINARY[], which has nothing to decode but may hold NUL. */
+static int put_whole(struct session *s, struct buf **b, struct message_access *m,
+                     const struct fetch_item *item)
+{
+    put_label(*b, item);
+    if (item->kind == ITEM_BINARY_SIZE)
+        buf_put_u64(*b, m->where.length);
+    else if (item->kind == ITEM_BINARY)
+        return put_bytes8(*b, m, item, 0, m->where.length);
+    else
+        return put_section(s, b, m, item, 0, m->where.length);
+    return 0;
+}
+
 static int put_part(struct session *s, struct buf **b, struct message_access *m,
                     const struct fetch_item *item, struct span derived,
                     struct fetch_trouble *trouble)
 {
     struct section_range r;
     int rc;
-    if (item->kind == ITEM_SECTION && item->depth == 0 && item->text == SECTION_ALL) {
-        put_label(*b, item);
-        return put_section(s, b, m, item, 0, m->where.length);
-    }
+    if (item->depth == 0 && item->text == SECTION_ALL)
+        return put_whole(s, b, m, item);
     rc = derived_section(derived, item->section, item->depth, item->text, &r);
     if (rc == ERR_NOT_FOUND) {
         put_absent(*b, item);
@@ -103,11 +115,7 @@ static int put_item(struct session *s, struct buf **b, struct snap *snap, const 
     case ITEM_BODYSTRUCTURE:
         return put_derived_item(*b, item, derived);
     case ITEM_HEADER_FIELDS:
-        if (item->depth == 0) {
-            put_label(*b, item);
-            return put_header_fields(*b, access, item, derived);
-        }
-        /* fall through */
+        return put_header_fields(*b, access, item, derived);
     case ITEM_SECTION:
     case ITEM_BINARY:
     case ITEM_BINARY_SIZE:

@@ -108,6 +108,11 @@ int put_header_fields(struct buf *b, struct message_access *m, const struct fetc
     struct section_range r;
     if (item->depth || !derived_header_fields(derived, &item->fields, item->invert, &fields)) {
         int rc = derived_section(derived, item->section, item->depth, SECTION_HEADER, &r);
+        if (rc == ERR_NOT_FOUND) {
+            buf_put_span(b, item->label);
+            buf_put_lit(b, " NIL");
+            return 0;
+        }
         if (rc == 0)
             rc = filter_header(&fields, m, item, r.offset, r.length);
         if (rc)
@@ -117,9 +122,21 @@ int put_header_fields(struct buf *b, struct message_access *m, const struct fetc
         hide_nul(&fields, 0);
     uint64_t offset = 0, length = fields.n;
     clip(item, &offset, &length);
+    buf_put_span(b, item->label);
+    buf_put_byte(b, ' ');
     put_literal_size(b, length, false);
     buf_put(b, fields.p + offset, length);
     return 0;
+}
+
+int put_bytes8(struct buf *b, struct message_access *m, const struct fetch_item *item,
+               uint64_t offset, uint64_t length)
+{
+    struct message_access raw = *m;
+    raw.has_nul = false; /* shown as it is */
+    clip(item, &offset, &length);
+    put_literal_size(b, length, m->has_nul);
+    return put_inline(b, &raw, offset, length);
 }
 
 /* --- BINARY (RFC 9051 section 6.4.5) --- */

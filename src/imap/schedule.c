@@ -16,8 +16,9 @@ static bool conflict(const struct effects *a, const struct effects *b)
         return true;
     if (a->answers & b->answers)
         return true;
-    /* An EXPUNGE that the earlier command may send would shift the later one's numbers. */
-    return !a->no_expunge && b->uses_seq;
+    /* An EXPUNGE that comes with the earlier command would shift the later one's numbers. FETCH,
+     * STORE and SEARCH can keep it back (may_expunge), and are not to hold up what follows. */
+    return !a->quiet && b->uses_seq;
 }
 
 static bool may_start(struct session *s, struct task *t)

@@ -108,7 +108,7 @@ void session_schedule(struct session *s)
 
 static enum step step_bad(struct task *t)
 {
-    return task_bad(t, t->data);
+    return task_bad(t, t->reason);
 }
 
 /* An answer that stands already, in the order of the commands. */
@@ -116,7 +116,7 @@ static void queue_bad(struct session *s, struct task *t, struct span tag, const 
 {
     t->tag = arena_copy(&t->arena, tag);
     struct span copy = arena_copy(&t->arena, span_make(reason, strlen(reason) + 1));
-    t->data = (void *)(uintptr_t)(copy.p ? copy.p : "Too much");
+    t->reason = copy.p ? copy.p : "The command is too long";
     t->step = step_bad;
     t->effects = (struct effects){.no_expunge = true};
     task_queue(t);

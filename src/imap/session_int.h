@@ -83,6 +83,7 @@ struct effects {
     uint32_t answers;       /* untagged answers that cannot be told apart from another command's */
     bool uses_seq;          /* its arguments or answers are message sequence numbers */
     bool no_expunge;        /* EXPUNGE must not be sent while it runs: FETCH, STORE, SEARCH */
+    bool quiet;             /* those three and their UID forms: EXPUNGE can wait for what follows */
     bool barrier;           /* changes the state of the session: alone */
 };
 
@@ -103,11 +104,12 @@ struct task {
     bool submitted; /* the request has been sent; when the step runs again, it is done */
     bool appending; /* an APPEND whose text is not complete; not queued yet */
     bool idle_ended, idle_ended_well;
-    bool had_turn;   /* it filled the output: others go first now */
-    bool ending;     /* the work is done; `tagged` goes out after the announcements */
-    bool silent_end; /* no tagged response: the session ends instead */
-    char *tagged;    /* "a1 OK ...", without CRLF */
-    struct span tag; /* where there is no command: one that could not be parsed */
+    bool had_turn;      /* it filled the output: others go first now */
+    bool ending;        /* the work is done; `tagged` goes out after the announcements */
+    bool silent_end;    /* no tagged response: the session ends instead */
+    const char *reason; /* what was wrong with a command that could not be parsed */
+    char *tagged;       /* "a1 OK ...", without CRLF */
+    struct span tag;    /* where there is no command: one that could not be parsed */
 };
 
 /* --- session --- */
