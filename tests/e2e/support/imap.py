@@ -659,6 +659,6 @@ class Imap:
         return r.search()
 
     def flags_of(self, uid):
-        items = list(self.ok('UID FETCH %d FLAGS' % uid).fetch().values())
+        items = [i for i in self.ok('UID FETCH %d FLAGS' % uid).fetch().values() if int(i['UID']) == uid]
         assert len(items) == 1, items
         return flags(items[0]['FLAGS'])
