@@ -62,6 +62,7 @@ struct segment {
     bool sealed;           /* size is final and durable: the manifest tells it */
     bool header_synced;    /* known only where it matters: for one without frames */
     bool missing;          /* its file is gone: damage */
+    bool headless;        /* its header is not intact */
     bool demoted;          /* by the switch to a base that is going on */
     struct log_file *file; /* NULL: not open */
     struct list used;      /* in log->used while open, most recent first */
@@ -92,8 +93,8 @@ struct log {
     uint64_t tail_durable; /* all up to here was durable then */
     bool tail_moved;       /* something was written since */
 
-    /* While it opens: segments whose header or file is lost; whether a listed one was removed. */
-    uint64_t headless;
+    /* While it opens: segments whose file is lost; whether a listed one was removed. */
+    uint64_t lost;
     bool unlisted;
 
     uint64_t last_seq; /* written */

@@ -65,11 +65,9 @@ static int create_files(struct log *log, struct err *err)
     log->incarnation = 1;
     log->replay_segment = 1;
     rc = segment_create_synced(log, 1, err);
-    if (rc == 0)
-        rc = manifest_write(log, err);
     if (rc == 0 && (rc = sync_parent(log)) != 0)
         rc = log_errno(err, rc, "sync what holds", log->dir);
-    return rc;
+    return rc ? rc : manifest_write(log, err);
 }
 
 int log_create(const struct log_options *o, const char *dir, const unsigned char id[LOG_ID_LEN],
@@ -120,21 +118,21 @@ static int remove_file(struct log *log, uint64_t number, struct err *err)
     return rc && rc != -ENOENT ? log_errno(err, rc, "remove", path) : 0;
 }
 
-/* The first number of an intact frame in a segment; 0 if there is none. */
-static int first_frame(struct log *log, struct segment *s, uint64_t *ret_seq, struct err *err)
+/* The first intact frame in a segment; seq 0 if there is none. */
+static int first_frame(struct log *log, struct segment *s, struct log_frame *ret, struct err *err)
 {
     struct scan scan;
     struct log_frame f = {0};
     struct span ops;
     enum scan_result r = SCAN_END;
-    *ret_seq = 0;
+    *ret = f;
     int rc = scan_init(&scan, log, s, SEGMENT_HEADER, s->size, err);
     if (rc == 0)
         r = scan_next(&scan, &f, &ops, NULL, err);
     while (r == SCAN_BAD && (rc = scan_resync(&scan, err)) == 0)
         r = scan_next(&scan, &f, &ops, NULL, err);
     if (r == SCAN_FRAME)
-        *ret_seq = f.seq;
+        *ret = f;
     scan_done(&scan);
     return r == SCAN_FAILED ? ERR_IO : rc;
 }
@@ -143,19 +141,19 @@ static int first_frame(struct log *log, struct segment *s, uint64_t *ret_seq, st
  * acknowledged. Or rotten: then its contents are as good as ever. */
 static int load_headless(struct log *log, struct segment *s, bool listed, struct err *err)
 {
-    uint64_t seq;
-    int rc = first_frame(log, s, &seq, err);
+    struct log_frame f;
+    int rc = first_frame(log, s, &f, err);
     if (rc)
         return rc;
-    if (seq && s->kind == SEGMENT_LOG) {
-        s->first_seq = s->first_seq ? s->first_seq : seq;
-        log->headless++;
+    bool base = f.seq && f.durable == f.seq; /* of a compaction that was not finished */
+    if (f.seq && !base && s->kind == SEGMENT_LOG) {
+        s->first_seq = s->first_seq ? s->first_seq : f.seq;
+        s->headless = true;
         return 0;
     }
-    if (s->size > SEGMENT_HEADER) { /* if nothing refers to it, the store will drop it */
+    if (s->size > SEGMENT_HEADER && !base) { /* if nothing refers to it, the store will drop it */
         s->kind = SEGMENT_EXTERNAL;
         s->role = LOG_SEGMENT_EXTERNAL;
-        log->headless++;
         return 0;
     }
     log->unlisted = log->unlisted || listed;
@@ -173,7 +171,7 @@ static int load_segment(struct log *log, struct segment *s, bool listed, struct 
     if (rc == ERR_CORRUPT && listed) { /* the rest stays readable */
         s->missing = s->sealed = true;
         s->size = SEGMENT_HEADER;
-        log->headless += s->role != LOG_SEGMENT_DROPPED;
+        log->lost += s->role != LOG_SEGMENT_DROPPED;
         return 0;
     }
     if (rc)

@@ -132,6 +132,7 @@ static bool enter_segment(struct log *log, const struct segment *s, struct tail 
             return false; /* the end of the segment before was lost, unacknowledged */
         t->damaged++;
     }
+    t->damaged += s->headless && s->first_seq <= t->watermark; /* it had one */
     t->segment = s->number;
     t->end = SEGMENT_HEADER;
     return true;
@@ -146,6 +147,7 @@ static int find_tail(struct log *log, struct tail *t, struct err *err)
     const struct segment *first = segment_find(log, log->tail_segment);
     if (first && !first->missing && first->size < log->tail_size)
         t->damaged++; /* what was durable is not there */
+    t->damaged += first && first->headless;
     int rc = find_watermark(log, t, err);
     for (size_t i = 0; i < log->segment_count && rc == 0; i++) {
         struct segment *s = log->segments[i];
@@ -264,6 +266,15 @@ static int cut_tail(struct log *log, const struct tail *t, struct log_report *re
  * and no later sync would write them. So what nothing proves to be durable is written again. */
 static int rewrite(struct log *log, struct segment *s, const struct tail *t)
 {
+    char header[SEGMENT_HEADER];
+    struct iovec iov = {header, sizeof(header)};
+    if (s->headless) { /* the header did not reach the disk, or is rotten */
+        segment_header_make(log, s->number, s->kind, s->first_seq, header);
+        int rc = log_write_at(log, s->file, &iov, 1, 0);
+        if (rc)
+            return rc;
+        s->headless = false;
+    }
     uint64_t from = s->number == t->unsure_segment ? t->unsure_offset : 0;
     if (s->size > SEGMENT_HEADER && (!t->unsure_segment || s->number < t->unsure_segment))
         return 0;
@@ -342,15 +353,18 @@ int tail_open(struct log *log, struct log_report *report, struct err *err)
 {
     struct segment *current = log->current;
     int rc = 0;
-    if (current && !current->missing && current->number == log->tail_segment &&
-        current->size == log->tail_size) {
-        log->last_seq = log->durable_seq = log->tail_seq; /* closed cleanly */
+    if (current && !current->missing && !current->headless &&
+        current->number == log->tail_segment && current->size == log->tail_size) {
+        /* Closed cleanly. The manifest itself may be one whose last step failed. */
+        if ((rc = log->fs->sync_dir(log->fs->ctx, log->dir)) != 0)
+            return log_errno(err, rc, "sync", log->dir);
+        log->last_seq = log->durable_seq = log->tail_seq;
         current->header_synced = true;
         log->tail_moved = log->unlisted;
     } else {
         rc = recover(log, report, err);
     }
-    report->damaged_frames += log->headless;
+    report->damaged_frames += log->lost;
     if (rc == 0 && log->known_seq > log->last_seq) {
         rc = begin_incarnation(log, err);
         report->new_incarnation = true;
