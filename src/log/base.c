@@ -173,6 +173,11 @@ static void undo_switch(struct log_base *b)
             log->segments[i]->role = LOG_SEGMENT_REPLAY;
 }
 
+int log_base_sync_run(struct log_base *b, struct err *err)
+{
+    return b->failed ? b->failed : (b->failed = finish_segment(b, err));
+}
+
 int log_base_finish(struct log_base *b, struct err *err)
 {
     struct log *log = b->log;

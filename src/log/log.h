@@ -185,6 +185,8 @@ int log_base_begin(struct log *log, uint64_t as_of, struct log_base **ret,
 int log_base_put(struct log_base *b, uint16_t type, uint16_t version, struct span ops,
                  const struct span *payload, size_t payload_count, struct log_frame *ret,
                  struct err *err) must_check;
+/* Worker, after the last put: syncs it, so that little is left to finish. */
+int log_base_sync_run(struct log_base *b, struct err *err) must_check;
 int log_base_finish(struct log_base *b, struct err *err) must_check; /* loop thread */
 void log_base_abort(struct log_base *b);
 /* A payload-only or external segment that nobody refers to: gone after grace_seconds (0: now), or
@@ -201,6 +203,9 @@ void log_lease_release(struct log *log);
  * thread, before the log is closed. */
 struct log *log_view_open(struct log *log);
 void log_view_close(struct log *view); /* NULL is allowed */
+
+/* The file of the manifest, as it is now: for a copy. */
+int log_manifest_read(struct log *log, struct buf *to, struct err *err) must_check;
 
 /* Verifies every header, operation and payload checksum, reading past what is damaged. payload_crc
  * checksums belong to the operations; the frame's own covers the whole payload. Blocking, worker.

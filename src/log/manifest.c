@@ -161,7 +161,7 @@ static int decode(struct log *log, struct span bytes, struct err *err)
     return 0;
 }
 
-int manifest_read(struct log *log, struct err *err)
+int log_manifest_read(struct log *log, struct buf *to, struct err *err)
 {
     autofree char *path = path_of(log, "manifest");
     struct log_file *f;
@@ -171,14 +171,20 @@ int manifest_read(struct log *log, struct err *err)
         return err_set(err, ERR_NOT_FOUND, "%s does not exist", path);
     if (rc)
         return log_errno(err, rc, "open", path);
-    autobuf b = BUF_INIT(MANIFEST_MAX);
     int64_t size = log->fs->size(ctx, f);
-    char *to = size >= 0 ? buf_reserve(&b, (size_t)size) : NULL;
-    int64_t n = to ? log->fs->pread(ctx, f, to, (size_t)size, 0) : MIN(size, 0);
+    char *at = size >= 0 ? buf_reserve(to, (size_t)size) : NULL;
+    int64_t n = at ? log->fs->pread(ctx, f, at, (size_t)size, 0) : MIN(size, 0);
     log->fs->close(ctx, f);
     if (n < 0)
         return log_errno(err, (int)n, "read", path);
-    if (to)
-        buf_commit(&b, (size_t)n);
-    return decode(log, buf_span(&b), err);
+    if (at)
+        buf_commit(to, (size_t)n);
+    return 0;
+}
+
+int manifest_read(struct log *log, struct err *err)
+{
+    autobuf b = BUF_INIT(MANIFEST_MAX);
+    int rc = log_manifest_read(log, &b, err);
+    return rc ? rc : decode(log, buf_span(&b), err);
 }
