@@ -333,6 +333,24 @@ void account_close_now(struct account *a, bool clean)
     account_free(a);
 }
 
+int account_close_for_restore(struct account *a)
+{
+    if (a->state == ACCOUNT_CLOSING)
+        store_job_await(a->job);
+    if (a->state == ACCOUNT_OPENING || (a->state == ACCOUNT_AWAKE && !is_idle(a)))
+        return ERR_BUSY;
+    if (a->state == ACCOUNT_AWAKE) {
+        leave_awake(a);
+        if (a->checkpoint)
+            (void)!checkpoint_end(take_ptr(a->checkpoint), NULL, NULL);
+        index_close(take_ptr(a->index));
+        log_close(take_ptr(a->log));
+    }
+    buf_reset(&a->recents);
+    a->state = ACCOUNT_OPENING; /* nobody else opens it now */
+    return 0;
+}
+
 /* --- holding --- */
 
 static int make_awake(struct account *a)

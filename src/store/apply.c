@@ -240,6 +240,9 @@ static int apply_relocate(struct apply *a, const struct op_relocate *op)
     if (rc)
         return rc == ERR_NOT_FOUND ? 0 : rc;
     rc = apply_location(a, &op->body, &where);
+    /* A replay that began with the base that the message moved into. */
+    if (rc == 0 && where.segment == m.where.segment && where.offset == m.where.offset)
+        return 0;
     if (rc == 0)
         rc = index_dead_add(a->txn, m.where.segment, 1, m.where.length);
     if (rc == 0)

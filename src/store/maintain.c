@@ -30,7 +30,10 @@ static void checkpoint_finished(void *arg)
         a->checkpointing = false;
         account_release(a);
     }
-    job->m->finished(job->m, job->error, job->error ? err.text : "");
+    job->m->finished(job->m, job->error,
+                     err.code     ? err.text
+                     : job->error ? err_name(job->error)
+                                  : "");
     account_unref(a);
 }
 
@@ -39,7 +42,8 @@ void account_checkpoint(struct account *account, struct maintenance *m)
     struct checkpoint_job *job = xnew(struct checkpoint_job);
     struct index *index;
     *job = (struct checkpoint_job){.account = account_ref(account), .m = m};
-    job->error = account->checkpointing ? ERR_BUSY : account_hold(account, &index, NULL);
+    job->error =
+        account->checkpoint || account->maintained ? ERR_BUSY : account_hold(account, &index, NULL);
     if (job->error == 0) {
         job->error = checkpoint_begin(index, &job->checkpoint, NULL);
         if (job->error)

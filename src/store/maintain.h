@@ -1,4 +1,5 @@
-/* store/maintain.h: what an administrator does to one account: check, rebuild, compact, backup, restore.
+/* store/maintain.h: what an administrator does to one account: check, rebuild, compact, backup,
+ * restore.
  *
  * Each of these works in slices or in a worker while the account is in use, and reports through
  * callbacks on the loop. Findings are sentences for people plus machine-readable fields. */
@@ -22,16 +23,18 @@ struct maintenance {
     bool cancel; /* set by the caller to stop early */
 };
 
-/* Verify every checksum of the log, and that index = replay(log) as a logical dump. Changes nothing. */
+/* Verify every checksum of the log, and that index = replay(log) as a logical dump. Changes
+ * nothing. */
 void account_check(struct account *account, struct maintenance *m);
 /* Throw the index away and derive it anew from the log. */
 void account_rebuild(struct account *account, struct maintenance *m);
-/* Write live data forward and drop segments that are mostly dead; erase: drop at once, without grace. */
+/* Write live data forward and drop segments that are mostly dead; erase: drop at once, without
+ * grace. */
 void account_compact(struct account *account, bool erase, struct maintenance *m);
 /* Copy the log (not the index) to a directory, incrementally, under a lease. */
 void account_backup(struct account *account, const char *to_dir, struct maintenance *m);
-/* Replace the account's log by the backup's, as a new incarnation with new UIDVALIDITYs where it lost
- * changes that clients may have seen. The account must have no open sessions (ERR_BUSY). */
+/* Replace the account's log by the backup's, as a new incarnation with new UIDVALIDITYs where it
+ * lost changes that clients may have seen. The account must have no open sessions (ERR_BUSY). */
 void account_restore(struct store *store, const struct account_id *id, const char *from_dir,
                      struct maintenance *m);
 void account_checkpoint(struct account *account, struct maintenance *m);

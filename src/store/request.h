@@ -6,13 +6,13 @@
  * those that wait at the same moment share one sync. `done` is never called from within
  * account_submit.
  *
- * The requester owns the request and all it points to, and keeps them unchanged until `done`. Strings
- * are UTF-8. Results are in `result`; its ranges are released with request_result_done.
+ * The requester owns the request and all it points to, and keeps them unchanged until `done`.
+ * Strings are UTF-8. Results are in `result`; its ranges are released with request_result_done.
  *
- * result.error: 0; ERR_NOT_FOUND (mailbox missing: TRYCREATE or NONEXISTENT), ERR_EXISTS, ERR_LIMIT,
- * ERR_INVALID (impossible name or request), ERR_NO_SPACE, ERR_DENIED (INBOX cannot be deleted ...),
- * ERR_UNKNOWN (a sync failed: nobody knows whether it took effect; the session must disconnect
- * without a tagged answer), ERR_CLOSED. */
+ * result.error: 0; ERR_NOT_FOUND (mailbox missing: TRYCREATE or NONEXISTENT), ERR_EXISTS,
+ * ERR_LIMIT, ERR_INVALID (impossible name or request), ERR_NO_SPACE, ERR_DENIED (INBOX cannot be
+ * deleted ...), ERR_UNKNOWN (a sync failed: nobody knows whether it took effect; the session must
+ * disconnect without a tagged answer), ERR_CLOSED. */
 #ifndef STORE_REQUEST_H
 #define STORE_REQUEST_H
 
@@ -20,18 +20,18 @@
 #include "store/upload.h"
 
 enum request_kind {
-    REQUEST_APPEND,        /* one or several messages, all or none (RFC 3502) */
-    REQUEST_STORE,         /* flags */
-    REQUEST_EXPUNGE,       /* messages with \Deleted, within uids */
-    REQUEST_COPY,          /* to mailbox `target`; all or none */
-    REQUEST_MOVE,          /* the same, and expunge at the source, in one frame (RFC 6851) */
-    REQUEST_CREATE,        /* with missing superiors (RFC 9051 section 6.3.4) */
-    REQUEST_DELETE,        /* messages go; inferiors stay (ERR_BUSY never; see request.name) */
-    REQUEST_RENAME,        /* with inferiors; INBOX moves its messages (section 6.3.6) */
-    REQUEST_SUBSCRIBE,     /* also names that do not exist */
+    REQUEST_APPEND,    /* one or several messages, all or none (RFC 3502) */
+    REQUEST_STORE,     /* flags */
+    REQUEST_EXPUNGE,   /* messages with \Deleted, within uids */
+    REQUEST_COPY,      /* to mailbox `target`; all or none */
+    REQUEST_MOVE,      /* the same, and expunge at the source, in one frame (RFC 6851) */
+    REQUEST_CREATE,    /* with missing superiors (RFC 9051 section 6.3.4) */
+    REQUEST_DELETE,    /* messages go; inferiors stay (ERR_BUSY never; see request.name) */
+    REQUEST_RENAME,    /* with inferiors; INBOX moves its messages (section 6.3.6) */
+    REQUEST_SUBSCRIBE, /* also names that do not exist */
     REQUEST_UNSUBSCRIBE,
-    REQUEST_SPECIAL_USE,   /* set a mailbox's special uses */
-    REQUEST_DERIVED,       /* keep a recomputed derived record; touches the index only, no log */
+    REQUEST_SPECIAL_USE, /* set a mailbox's special uses */
+    REQUEST_DERIVED,     /* keep a recomputed derived record; touches the index only, no log */
 };
 
 enum store_mode { STORE_ADD, STORE_REMOVE, STORE_REPLACE };
@@ -51,12 +51,12 @@ struct request_result {
     uint32_t uidvalidity; /* of that mailbox */
     uint32_t first_uid;   /* APPEND, COPY, MOVE: the first of `count` consecutive new UIDs */
     uint32_t count;
-    struct ranges uids;   /* STORE: changed; EXPUNGE: expunged; COPY, MOVE: source UIDs, ascending, in
-                             the order of the new UIDs */
+    struct ranges uids; /* STORE: changed; EXPUNGE: expunged; COPY, MOVE: source UIDs, ascending, in
+                           the order of the new UIDs */
     struct ranges missing;  /* STORE, COPY, MOVE: asked for, but not live any more */
     struct ranges modified; /* STORE: failed unchanged_since (RFC 7162) */
-    struct ranges raced;    /* STORE: those of `uids` whose row had a modseq > view_modseq before this
-                               change: somebody else's change that the session has not seen yet */
+    struct ranges raced; /* STORE: those of `uids` whose row had a modseq > view_modseq before this
+                            change: somebody else's change that the session has not seen yet */
 };
 
 struct request {
@@ -64,9 +64,9 @@ struct request {
     void (*done)(struct request *r);
     void *arg; /* the requester's */
 
-    uint32_t mailbox;   /* source mailbox id, where the request works on one */
-    struct span name;   /* CREATE, DELETE, RENAME (from), SUBSCRIBE...; also target of APPEND, COPY
-                           and MOVE, resolved by the writer at its turn */
+    uint32_t mailbox; /* source mailbox id, where the request works on one */
+    struct span name; /* CREATE, DELETE, RENAME (from), SUBSCRIBE...; also target of APPEND, COPY
+                         and MOVE, resolved by the writer at its turn */
     struct span new_name; /* RENAME */
     uint32_t special_use;
 
@@ -88,7 +88,8 @@ struct request {
     struct request *next; /* the writer's queue */
 };
 
-void request_init(struct request *r, enum request_kind kind, void (*done)(struct request *), void *arg);
+void request_init(struct request *r, enum request_kind kind, void (*done)(struct request *),
+                  void *arg);
 void request_result_done(struct request *r);
 
 #endif

@@ -98,7 +98,8 @@ struct account {
     struct log *log;
 
     enum writer_state writer;
-    bool paused;               /* maintenance has the log to itself */
+    bool paused;               /* maintenance has the writer's place */
+    bool maintained;           /* a check, compaction or backup is under way */
     void (*resume)(void *arg); /* called once the writer rests, if paused */
     void *resume_arg;
     struct request *queue, **queue_end;
@@ -128,6 +129,8 @@ void account_await(struct store *store, const struct account_id *id,
                    void (*done)(void *arg, int error, struct account *account), void *arg);
 void account_close_now(struct account *a, bool clean); /* store_free */
 void store_evict(struct store *store);
+/* Closes an account without users and keeps others from opening it. */
+int account_close_for_restore(struct account *a) must_check;
 
 /* The account's open index and log, waking the account if it sleeps. Until account_release they
  * stay open, whatever else is opened. ERR_CLOSED while the account is broken or being rebuilt, else
@@ -140,6 +143,12 @@ void account_release(struct account *a);
 void account_index_failed(struct account *a, int error);
 
 void site_close(struct store *store); /* site.c */
+
+/* --- compact.c --- */
+
+/* More than half of the log is dead, and it is worth it. */
+bool compact_is_due(struct index_txn *txn, struct log *log);
+void compact_by_itself(struct account *a);
 
 /* --- watch.c --- */
 
@@ -159,6 +168,10 @@ void ghosts_unswept(struct account *a);
 void writer_kick(struct account *a);
 /* No batch is under way and none is about to begin. */
 bool writer_rests(const struct account *a);
+/* Calls fn(arg), later, when nothing is staged or unsynced; then no batch begins until
+ * writer_unpause. ERR_BUSY: paused already. */
+int writer_pause(struct account *a, void (*fn)(void *arg), void *arg) must_check;
+void writer_unpause(struct account *a);
 /* Answer all that waits, without having done it. */
 void writer_refuse(struct account *a, int error);
 

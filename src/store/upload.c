@@ -224,3 +224,16 @@ void uploads_abort(struct account *a)
         u->error = ERR_CLOSED;
     }
 }
+
+void uploads_in_flight(const struct account *a, struct ranges *to)
+{
+    struct upload *u;
+    list_each(u, &a->uploads, link)
+    {
+        uint64_t segment, offset;
+        if (!u->external)
+            continue;
+        log_external_where(u->external, &segment, &offset);
+        ranges_add(to, (uint32_t)segment, (uint32_t)segment);
+    }
+}

@@ -22,6 +22,8 @@ struct span upload_derived(const struct upload *u);
 /* A durable frame links the upload's segment: it stays. */
 void upload_linked(struct upload *u);
 
+/* Adds the numbers (their low 32 bits) of segments that are being written. */
+void uploads_in_flight(const struct account *a, struct ranges *to);
 /* The account's log is about to be closed for a failure: what lies in segments of it is lost. */
 void uploads_abort(struct account *a);
 

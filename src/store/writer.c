@@ -34,6 +34,7 @@ struct batch {
     size_t count;
     struct eval eval;
     bool evaluating; /* eval is in the middle of eval.r, which is not yet in the list */
+    bool expunged;   /* something may have died */
     bool index_only; /* the transaction holds something that needs no frame */
     size_t frames;
     struct buf ops, payload;
@@ -361,6 +362,12 @@ static int put_frame(struct batch *b, size_t ops_start, size_t payload_start)
     return error;
 }
 
+static bool expunges(const struct request *r)
+{
+    return r->kind == REQUEST_EXPUNGE || r->kind == REQUEST_MOVE || r->kind == REQUEST_DELETE ||
+           r->kind == REQUEST_RENAME;
+}
+
 /* The evaluation of eval.r ended with `error`: apply what it came to. Only errors that end the
  * batch are returned. */
 static int conclude(struct batch *b, int refused)
@@ -379,6 +386,7 @@ static int conclude(struct batch *b, int refused)
     }
     eval_done(e);
     batch_add(b, r);
+    b->expunged = b->expunged || expunges(r);
     if (refused)
         clear_result(r, refused);
     if (index_failed(b->index))
@@ -478,9 +486,7 @@ static void consume_uploads(struct request *first)
 static void note_ghosts(struct batch *b, const struct ranges *touched)
 {
     for (struct request *r = b->first; r; r = r->next) {
-        bool expunges = r->kind == REQUEST_EXPUNGE || r->kind == REQUEST_MOVE ||
-                        r->kind == REQUEST_DELETE || r->kind == REQUEST_RENAME;
-        if (!expunges || r->result.error || r->result.modseq == 0)
+        if (!expunges(r) || r->result.error || r->result.modseq == 0)
             continue;
         for (size_t i = 0; i < touched->n; i++)
             for (uint32_t m = touched->v[i].lo; m <= touched->v[i].hi && m != UINT32_MAX; m++)
@@ -498,6 +504,7 @@ static void batch_commit(struct batch *b)
     struct request *first = b->first;
     struct ranges touched = b->touched;
     bool due = checkpoint_due(b->txn);
+    bool compact = b->expunged && !a->maintained && compact_is_due(b->txn, b->log);
     int error = index_write_commit(b->txn);
     b->touched = (struct ranges)RANGES_INIT;
     if (error) {
@@ -511,6 +518,8 @@ static void batch_commit(struct batch *b)
     batch_free(b);
     if (due && !error)
         begin_checkpoint(a);
+    if (compact && !error && !a->store->closing)
+        compact_by_itself(a);
     answer_all(first);
     watches_notify(a, &touched);
     ranges_done(&touched);
@@ -624,6 +633,32 @@ static void writer_run(void *arg)
     account_unref(a);
 }
 
+/* --- pauses --- */
+
+static void pause_begins(void *arg)
+{
+    struct account *a = arg;
+    next_batch(a);
+    account_unref(a);
+}
+
+int writer_pause(struct account *a, void (*fn)(void *arg), void *arg)
+{
+    if (a->paused || a->failed)
+        return ERR_BUSY;
+    a->paused = true;
+    a->resume = fn;
+    a->resume_arg = arg;
+    store_defer(a->store, pause_begins, account_ref(a));
+    return 0;
+}
+
+void writer_unpause(struct account *a)
+{
+    a->paused = false;
+    next_batch(a);
+}
+
 /* --- checkpoints --- */
 
 static void checkpoint_work(void *arg)
@@ -643,7 +678,7 @@ static void checkpoint_done(void *arg)
 static void begin_checkpoint(struct account *a)
 {
     struct index *index;
-    if (a->checkpoint || a->store->closing || account_hold(a, &index, NULL))
+    if (a->checkpoint || a->maintained || a->store->closing || account_hold(a, &index, NULL))
         return;
     if (checkpoint_begin(index, &a->checkpoint, NULL)) {
         account_release(a);

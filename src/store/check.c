@@ -1,0 +1,251 @@
+/* Check: every checksum of the log, and index = replay(log). */
+#include <sys/stat.h>
+
+#include "base/crc32c.h"
+#include "index/tables.h"
+#include "store/frozen.h"
+#include "store/recover.h"
+
+enum { FINDINGS_MAX = 1000, LINES_MAX = 20 };
+
+struct check {
+    struct maintenance *m;
+    struct frozen frozen;
+    struct buf findings; /* struct finding; told between the steps */
+    int step, error;
+    struct err err;
+};
+
+enum { STEPS = 4 };
+
+static void found(struct check *c, struct finding f)
+{
+    if (c->findings.n < FINDINGS_MAX * sizeof(f))
+        buf_put(&c->findings, &f, sizeof(f));
+}
+
+/* --- step 1: the log's own checksums --- */
+
+static void on_damage(void *ctx, const struct log_damage *d)
+{
+    struct finding f = {.kind = FINDING_DAMAGE, .segment = d->segment, .offset = d->offset};
+    snprintf(f.text, sizeof(f.text), "damaged %s in segment %llx at %llu", d->what,
+             (unsigned long long)d->segment, (unsigned long long)d->offset);
+    found(ctx, f);
+}
+
+static int check_log(struct check *c)
+{
+    return log_check(c->frozen.view, on_damage, NULL, c, &c->err);
+}
+
+/* --- step 2: messages in segments of their own, and all that cannot be read --- */
+
+struct externals {
+    uint64_t *v;
+    size_t n;
+};
+
+static int note_external(void *ctx, const struct log_segment *s)
+{
+    struct externals *e = ctx;
+    if (s->role != LOG_SEGMENT_EXTERNAL)
+        return 0;
+    e->v = xrealloc_array(e->v, e->n + 1, sizeof(*e->v));
+    e->v[e->n++] = s->number;
+    return 0;
+}
+
+static bool is_external(const struct externals *e, uint64_t segment)
+{
+    for (size_t i = 0; i < e->n; i++)
+        if (e->v[i] == segment)
+            return true;
+    return false;
+}
+
+static bool intact(struct check *c, const struct message_location *w)
+{
+    enum { CHUNK = 1 << 20 };
+    autobuf b = BUF_INIT(BUF_UNLIMITED);
+    uint32_t crc = 0;
+    for (uint64_t off = 0; off < w->length; off += b.n) {
+        buf_reset(&b);
+        size_t n = (size_t)MIN(w->length - off, (uint64_t)CHUNK);
+        if (log_read(c->frozen.view, w->segment, w->offset + off, n, &b, NULL))
+            return false;
+        crc = crc32c(crc, b.p, b.n);
+    }
+    return crc == w->crc;
+}
+
+static int check_messages(struct check *c)
+{
+    struct externals externals = {0};
+    struct index_txn *txn;
+    struct index_message m;
+    uint64_t id;
+    int rc = frozen_open(&c->frozen, &c->err);
+    if (rc == 0)
+        rc = index_read_begin(c->frozen.index, &txn);
+    if (rc)
+        return rc;
+    (void)log_segments(c->frozen.view, note_external, &externals);
+    for (rc = index_message_seek(txn, 1, &id, &m); rc == 0;
+         rc = index_message_seek(txn, id + 1, &id, &m)) {
+        if (!is_external(&externals, m.where.segment) || intact(c, &m.where))
+            continue;
+        struct finding f = {
+            .kind = FINDING_DAMAGE, .segment = m.where.segment, .offset = m.where.offset};
+        snprintf(f.text, sizeof(f.text), "message %llu cannot be read or is damaged",
+                 (unsigned long long)id);
+        found(c, f);
+    }
+    index_read_end(txn);
+    free(externals.v);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* --- step 3: counts and chunks of every mailbox --- */
+
+static int check_rows(struct check *c)
+{
+    struct index_txn *txn;
+    struct mailbox_info m;
+    int rc = index_read_begin(c->frozen.index, &txn);
+    if (rc)
+        return rc;
+    for (rc = index_mailbox_seek(txn, 1, &m); rc == 0; rc = index_mailbox_seek(txn, m.id + 1, &m)) {
+        struct err err = {0};
+        uint32_t id = m.id;
+        if (rows_verify(txn, id, &err)) {
+            struct finding f = {.kind = FINDING_DAMAGE, .mailbox = id};
+            snprintf(f.text, sizeof(f.text), "index: %.180s", err.text);
+            found(c, f);
+        }
+        m.id = id;
+    }
+    index_read_end(txn);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* --- step 4: the index against a replay --- */
+
+static int dump(struct index *index, struct buf *to, uint64_t hash[2])
+{
+    struct index_txn *txn;
+    int rc = index_read_begin(index, &txn);
+    if (rc)
+        return rc;
+    rc = index_dump(txn, to, hash);
+    index_read_end(txn);
+    return rc;
+}
+
+static void tell_line(struct check *c, const char *what, struct span line)
+{
+    struct finding f = {.kind = FINDING_DAMAGE};
+    snprintf(f.text, sizeof(f.text), "%s: %.*s", what, (int)MIN(line.n, 150), line.p);
+    found(c, f);
+}
+
+/* The first lines in which they differ. */
+static void compare_texts(struct check *c, struct span is, struct span ought)
+{
+    struct span a = SPAN_EMPTY, b = SPAN_EMPTY;
+    for (int n = 0; n < LINES_MAX;) {
+        bool more_a = span_split(&is, '\n', &a), more_b = span_split(&ought, '\n', &b);
+        if (!more_a && !more_b)
+            return;
+        if (more_a && more_b && span_eq(a, b))
+            continue;
+        if (more_a && a.n)
+            tell_line(c, "only in the index", a);
+        if (more_b && b.n)
+            tell_line(c, "only in the log", b);
+        n++;
+    }
+}
+
+static int check_replay(struct check *c)
+{
+    autobuf dir = BUF_INIT(BUF_UNLIMITED), is = BUF_INIT(256 << 20), ought = BUF_INIT(256 << 20);
+    uint64_t hash[2][2];
+    struct index *replayed;
+    frozen_path(&c->frozen, "replay", &dir);
+    int rc = recover_index(dir.p, c->frozen.view, true, &replayed, NULL, &c->err);
+    if (rc)
+        return rc;
+    rc = dump(c->frozen.index, NULL, hash[0]);
+    if (rc == 0)
+        rc = dump(replayed, NULL, hash[1]);
+    if (rc == 0 && memcmp(hash[0], hash[1], sizeof(hash[0])) != 0) {
+        tell_line(c, "the index is not what the log says", SPAN("rebuild it"));
+        rc = dump(c->frozen.index, &is, hash[0]);
+        if (rc == 0)
+            rc = dump(replayed, &ought, hash[1]);
+        compare_texts(c, buf_span(&is), buf_span(&ought));
+    }
+    index_close(replayed);
+    return rc;
+}
+
+/* --- running --- */
+
+static void step_run(void *arg)
+{
+    static int (*const steps[STEPS])(struct check *) = {check_log, check_messages, check_rows,
+                                                        check_replay};
+    struct check *c = arg;
+    c->error = steps[c->step](c);
+    if (c->error && !c->err.code)
+        err_set(&c->err, c->error, "check: %s", err_name(c->error));
+}
+
+static void finish(struct check *c)
+{
+    struct maintenance *m = c->m;
+    int error = c->error;
+    struct err err = c->err;
+    frozen_done(&c->frozen);
+    buf_done(&c->findings);
+    free(c);
+    m->finished(m, error, error ? err.text : "");
+}
+
+static void step_done(void *arg)
+{
+    struct check *c = arg;
+    const struct finding *f = (const struct finding *)(const void *)c->findings.p;
+    for (size_t i = 0; i < c->findings.n / sizeof(*f); i++)
+        c->m->finding(c->m, &f[i]);
+    buf_reset(&c->findings);
+    c->step++;
+    c->m->progress(c->m, (uint64_t)c->step, STEPS);
+    if (c->m->cancel && !c->error)
+        c->error = err_set(&c->err, ERR_CLOSED, "cancelled");
+    if (c->error || c->step == STEPS)
+        finish(c);
+    else
+        store_work(c->frozen.account->store, step_run, step_done, c);
+}
+
+static void taken(void *arg, int error)
+{
+    struct check *c = arg;
+    if (error) {
+        c->error = err_set(&c->err, error, "the account is busy or not available");
+        finish(c);
+        return;
+    }
+    writer_unpause(c->frozen.account);
+    store_work(c->frozen.account->store, step_run, step_done, c);
+}
+
+void account_check(struct account *account, struct maintenance *m)
+{
+    struct check *c = xnew(struct check);
+    c->m = m;
+    buf_init(&c->findings, BUF_UNLIMITED);
+    frozen_take(&c->frozen, account, true, taken, c);
+}
