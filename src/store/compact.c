@@ -177,7 +177,7 @@ static void dump_run(void *arg)
     index_read_end(txn);
     if (rc == 0) {
         count_moved(c);
-        log_base_sync_run(c->base);
+        rc = log_base_sync_run(c->base, &c->err);
     }
     c->error = rc;
 }
@@ -190,7 +190,7 @@ static void drop_segments(struct compaction *c)
     struct segment_use *u = uses(c, &n);
     struct log *log = c->frozen.log;
     struct err err = {0};
-    log_lease_release(log); /* ours must not keep them */
+    log_view_close(take_ptr(c->frozen.view)); /* its lease would keep them */
     for (size_t i = 0; i < n && c->error == 0; i++) {
         if (!u[i].empty || u[i].live > 0)
             continue;
@@ -198,7 +198,6 @@ static void drop_segments(struct compaction *c)
         if (c->error == ERR_INVALID || c->error == ERR_NOT_FOUND)
             c->error = 0;
     }
-    log_lease_take(log);
     if (c->error)
         c->err = err;
 }

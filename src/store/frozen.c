@@ -28,15 +28,13 @@ static int take(struct frozen *f, bool with_index)
     int error = account_hold(a, &index, &f->log);
     if (error)
         return error;
-    error = log_view(f->log, &f->view);
-    if (error == 0 && with_index)
+    if (with_index)
         error = index_copy_begin(index, &f->copy);
     if (error) {
-        log_close(take_ptr(f->view));
         account_release(a);
         return error;
     }
-    log_lease_take(f->log);
+    f->view = log_view_open(f->log);
     f->seq = log_durable_seq(f->log);
     uploads_in_flight(a, &f->in_flight);
     return 0;
@@ -121,8 +119,7 @@ void frozen_done(struct frozen *f)
         index_close(f->index);
     if (f->copy)
         index_copy_free(f->copy);
-    log_close(f->view);
-    log_lease_release(f->log);
+    log_view_close(f->view);
     remove_tree(f->dir, 1);
     ranges_done(&f->in_flight);
     free(f->dir);
