@@ -15,7 +15,8 @@ struct append_state {
 static void append_cleanup(struct task *t)
 {
     struct append_state *st = t->data;
-    for (size_t i = 0; i < st->count; i++)
+    bool taken = t->submitted && t->request.result.error == 0; /* by the writer */
+    for (size_t i = 0; i < st->count && !taken; i++)
         upload_free(st->uploads[i]);
     free(st->uploads);
 }
@@ -182,7 +183,6 @@ enum step cmd_append(struct task *t)
     const struct request_result *r = &t->request.result;
     if (r->error)
         return task_store_failed(t, r->error, true);
-    ((struct append_state *)t->data)->count = 0; /* the writer took them */
     autobuf code = BUF_INIT(128);
     buf_printf(&code, "APPENDUID %u %u", r->uidvalidity, r->first_uid);
     if (r->count > 1)
