@@ -127,6 +127,7 @@ int checkpoint_begin(struct index *index, struct checkpoint **ret, struct err *e
     int rc = index_read_begin(index, &txn);
 
     c->index = index;
+    index_check_readers(index);
     if (rc == 0) {
         rc = index_state_get(txn, &c->state);
         index_read_end(txn);
