@@ -190,6 +190,41 @@ int derived_dead(struct index_txn *txn, uint32_t file, uint32_t length)
     return 0;
 }
 
+/* Whether the state that was opened knows of a file. */
+static bool file_is_known(struct index_txn *txn, uint64_t number)
+{
+    struct span value;
+    struct key key;
+
+    if (number > DERIVED_RECORD_MAX || state_load(txn))
+        return false;
+    key_derived_file(&key, (uint32_t)number);
+    return number == txn->own.derived_file || table_get(txn, TABLE_MAIN, &key, &value) == 0;
+}
+
+int derived_sweep(struct index *index)
+{
+    struct index_txn *txn;
+    DIR *d = opendir(index->dir);
+    struct dirent *e;
+    uint64_t number;
+    int rc = index_read_begin(index, &txn);
+
+    while (d && rc == 0 && (e = readdir(d)) != NULL) {
+        if (name_is_derived(e->d_name) &&
+            !(span_to_u64(span_skip(span_str(e->d_name), 8), UINT32_MAX, &number) &&
+              file_is_known(txn, number)))
+            unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
+    if (rc == 0) {
+        rc = index_failed(index);
+        index_read_end(txn);
+    }
+    return rc;
+}
+
 /* --- reading --- */
 
 static int pending_write(struct index_txn *txn)

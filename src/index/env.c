@@ -377,6 +377,9 @@ int index_open(const char *dir, bool believe, enum index_trust *ret_trust, struc
     if (rc)
         return rc;
     index->derived = derived_open(dir);
+    rc = believe ? derived_sweep(index) : 0;
+    if (rc)
+        return err_set(err, rc, "read index %s: %s", dir, err_name(rc));
     *ret = take_ptr(index);
     return 0;
 }

@@ -151,6 +151,8 @@ struct derived_files *derived_open(const char *dir);
 void derived_close(struct derived_files *d);
 int derived_flush(struct index_txn *txn) must_check;
 void derived_remove_all(const char *dir);
+/* Removes files of a future that is lost: after a checkpoint took the place of the index. */
+int derived_sweep(struct index *index) must_check;
 /* Syncs every derived file in dir: worker. */
 int derived_sync(const char *dir, struct err *err);
 /* A message with a record there is gone. */

@@ -455,6 +455,57 @@ static void test_derived_space_comes_back(void **state)
     index_read_end(txn);
 }
 
+static void put_records(struct fixture *f, uint64_t from, uint64_t n, size_t size)
+{
+    autofree char *record = xcalloc(1, size);
+    struct index_txn *txn = fixture_write(f);
+
+    for (uint64_t id = from; id < from + n; id++) {
+        struct message_location where = {1, 1, 1, 1};
+
+        store_le64(record, id);
+        assert_int_equal(index_message_put(txn, id, &where), 0);
+        assert_int_equal(index_message_ref(txn, id, 1), 0);
+        assert_int_equal(index_derived_put(txn, id, span_make(record, size)), 0);
+    }
+    assert_int_equal(index_write_commit(txn), 0);
+}
+
+/* A checkpoint comes back together with the records that it refers to, and without later ones. */
+static void test_derived_and_checkpoints(void **state)
+{
+    struct fixture *f = *state;
+    struct index_copy *copy;
+    struct index_txn *txn;
+    struct err err = {0};
+    struct span got;
+
+    put_records(f, 1, 70, 1000000); /* two files */
+    assert_int_equal(index_copy_begin(f->index, &copy), 0);
+    assert_int_equal(index_copy_run(copy, "checkpoint-x", &err), 0);
+    index_copy_free(copy);
+    put_records(f, 71, 80, 1000000);
+    assert_int_equal(derived_files(f->dir), 3);
+    index_close(f->index);
+    assert_int_equal(index_replace(f->dir, "checkpoint-x", &err), 0);
+    fixture_open(f, true, INDEX_TRUSTED);
+    assert_int_equal(derived_files(f->dir), 2);
+    txn = fixture_read(f);
+    for (uint64_t id = 1; id <= 70; id++) {
+        assert_int_equal(index_derived_get(txn, id, &got), 0);
+        assert_int_equal(load_le64(got.p), id);
+    }
+    assert_int_equal(index_derived_get(txn, 71, &got), ERR_NOT_FOUND);
+    index_read_end(txn);
+    put_records(f, 71, 5, 2000);
+    txn = fixture_read(f);
+    for (uint64_t id = 1; id <= 75; id++) {
+        assert_int_equal(index_derived_get(txn, id, &got), 0);
+        assert_int_equal(load_le64(got.p), id);
+    }
+    index_read_end(txn);
+}
+
 /* Files that are gone or cut short cost the records, not the process. */
 static void test_derived_files_may_vanish(void **state)
 {
@@ -567,6 +618,7 @@ int main(void)
         fixture_test(test_names_and_keywords),
         fixture_test(test_derived_records),
         fixture_test(test_derived_space_comes_back),
+        fixture_test(test_derived_and_checkpoints),
         fixture_test(test_derived_files_may_vanish),
         fixture_test(test_references),
         fixture_test(test_snapshots),
