@@ -13,7 +13,8 @@ struct node {
     struct list link;
     struct buf live, disk;
     bool is_dir;
-    struct node *copy; /* while a crash copies the disk */
+    uint64_t bad_from, bad_to; /* cannot be read */
+    struct node *copy;         /* while a crash copies the disk */
 };
 
 struct name {
@@ -305,6 +306,8 @@ static int64_t write_file(void *ctx, struct log_file *file, const struct iovec *
     size_t len = room_for(f, file->node, all.n, off);
     if (f->plan.short_write && f->calls == f->plan.fail_at)
         len /= 2;
+    if (f->plan.short_write && f->plan.fail_errno && f->calls == f->plan.fail_at + 1)
+        return leave(f, -f->plan.fail_errno);
     if (len == 0 && all.n > 1)
         return leave(f, -ENOSPC);
     struct change *c = change_add(f, CHANGE_WRITE, file->node);
@@ -322,6 +325,8 @@ static int64_t read_file(void *ctx, struct log_file *file, void *to, size_t n, u
     int rc = planned(f, false);
     if (rc)
         return leave(f, rc);
+    if (off < file->node->bad_to && off + n > file->node->bad_from)
+        return leave(f, -EIO);
     size_t len = off < live->n ? MIN(n, live->n - (size_t)off) : 0;
     if (len)
         memcpy(to, live->p + off, len);
@@ -548,6 +553,7 @@ enum state {
     STATE_UNTIL,
     STATE_HALF,
     STATE_HALF_LAST,
+    STATE_HALF_SIZE,
     STATE_SECOND_HALF,
     STATE_SIZE,
     STATES
@@ -559,6 +565,12 @@ unsigned fault_states(struct fault *f)
     for (struct list *l = f->changes.next; l != &f->changes; l = l->next)
         n++;
     return 2 + n * STATES;
+}
+
+static void extend_disk(struct change *c, size_t n)
+{
+    if (c->node->disk.n < c->at + n)
+        resize(&c->node->disk, c->at + n);
 }
 
 /* Change number i, when the state singles out change number x. */
@@ -577,16 +589,19 @@ static void apply_in_state(struct change *c, unsigned i, unsigned x, enum state 
         break;
     case STATE_HALF:
     case STATE_HALF_LAST:
+    case STATE_HALF_SIZE:
         if (c->kind == CHANGE_WRITE)
             change_apply(c, 0, n / 2);
+        if (c->kind == CHANGE_WRITE && state == STATE_HALF_SIZE)
+            extend_disk(c, n);
         break;
     case STATE_SECOND_HALF:
         if (c->kind == CHANGE_WRITE)
             change_apply(c, n / 2, n);
         break;
     case STATE_SIZE:
-        if (c->kind == CHANGE_WRITE && c->node->disk.n < c->at + n)
-            resize(&c->node->disk, c->at + n);
+        if (c->kind == CHANGE_WRITE)
+            extend_disk(c, n);
         break;
     default:
         break;
@@ -669,6 +684,16 @@ bool fault_flip(struct fault *f, const char *path, uint64_t offset, unsigned cha
     node->live.p[offset] = (char)(node->live.p[offset] ^ mask);
     if (offset < node->disk.n)
         node->disk.p[offset] = (char)(node->disk.p[offset] ^ mask);
+    return true;
+}
+
+bool fault_bad_sector(struct fault *f, const char *path, uint64_t from, uint64_t to)
+{
+    struct node *node = live_node(f, path);
+    if (!node)
+        return false;
+    node->bad_from = from;
+    node->bad_to = to;
     return true;
 }
 

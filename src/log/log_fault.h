@@ -22,7 +22,8 @@ struct fault_plan {
     uint64_t fail_at;  /* this call fails, counted from 1 from fault_plan on; 0: none */
     uint64_t fail_for; /* so many calls in a row; 0: one */
     int fail_errno;
-    bool short_write; /* instead: a write at fail_at writes half its bytes */
+    bool short_write; /* instead: a write at fail_at writes half its bytes, and the next call fails
+                         with fail_errno, if set */
     uint64_t stop_at; /* this change and all later calls fail with EIO, without effect: the machine
                          died before it; 0: never */
 };
@@ -36,8 +37,8 @@ void fault_set_capacity(struct fault *f, uint64_t bytes);
 
 /* How many disk states a crash may leave now, as far as they are enumerated: nothing unsynced
  * reached the disk (0), all did (1), and for each unsynced change: all but it; it alone; nothing
- * from it on; half of it with all others, with none after it; its second half; its size without
- * its bytes. */
+ * from it on; half of it with all others, with none after it, or with the rest as
+ * zeros; its second half; its size without its bytes. */
 unsigned fault_states(struct fault *f);
 /* The disk after a crash, as a new file system with no plan and no locks. */
 struct fault *fault_crash(struct fault *f, unsigned state);
@@ -46,6 +47,8 @@ struct fault *fault_crash(struct fault *f, unsigned state);
 bool fault_file(struct fault *f, const char *path, struct span *ret);
 /* Changes them, on the disk too. ret: the byte exists. */
 bool fault_flip(struct fault *f, const char *path, uint64_t offset, unsigned char mask);
+/* Reads that touch these bytes fail with EIO. */
+bool fault_bad_sector(struct fault *f, const char *path, uint64_t from, uint64_t to);
 /* Removes or shortens a file, on the disk too. */
 bool fault_remove(struct fault *f, const char *path);
 bool fault_cut(struct fault *f, const char *path, uint64_t size);

@@ -16,10 +16,12 @@ struct replay {
     damage_fn *damage;
     void *ctx;
     uint32_t incarnation; /* of the last segment that was looked at; 0: not known */
+    bool explained;       /* damage was reported: numbers may be missing */
 };
 
 static void replay_damage(struct replay *r, const struct segment *s, uint64_t at)
 {
+    r->explained = true;
     if (r->damage)
         r->damage(r->ctx, s->number, at, r->from + 1);
 }
@@ -37,15 +39,16 @@ static bool begins_incarnation(struct log *log, struct segment *s, uint32_t befo
 }
 
 static int replay_frame(struct replay *r, struct segment *s, const struct log_frame *f,
-                        struct span ops, bool explained, uint32_t before)
+                        struct span ops, uint32_t before)
 {
     if (f->base)
         return r->each(r->ctx, f, ops);
     if (f->seq <= r->from || f->seq > r->log->seen_to)
         return 0;
-    if (f->seq != r->from + 1 && !explained &&
+    if (f->seq != r->from + 1 && !r->explained &&
         !(f->seq == s->first_seq && begins_incarnation(r->log, s, before)))
         replay_damage(r, s, f->offset); /* frames are gone without leaving a trace */
+    r->explained = false;
     int rc = r->each(r->ctx, f, ops);
     if (rc == 0)
         r->from = f->seq;
@@ -60,7 +63,6 @@ static int replay_segment(struct replay *r, struct segment *s, uint64_t start, s
     struct span ops;
     enum scan_result result = SCAN_END;
     uint32_t before = r->incarnation;
-    bool explained = false;
     int rc = scan_init(&scan, log, s, start, s->size, err);
     if (rc == ERR_CORRUPT) { /* the file is missing */
         scan_done(&scan);
@@ -71,11 +73,9 @@ static int replay_segment(struct replay *r, struct segment *s, uint64_t start, s
     while (rc == 0) {
         result = scan_next(&scan, &f, &ops, NULL, err);
         if (result == SCAN_FRAME) {
-            rc = replay_frame(r, s, &f, ops, explained, before);
-            explained = false;
+            rc = replay_frame(r, s, &f, ops, before);
         } else if (result == SCAN_BAD) {
             replay_damage(r, s, scan.at);
-            explained = true;
             rc = scan_resync(&scan, err);
         } else {
             break;
@@ -99,7 +99,7 @@ static bool is_before(const struct log *log, size_t i, uint64_t seq)
 int log_replay(struct log *log, uint64_t from, replay_fn *each, damage_fn *damage, void *ctx,
                struct err *err)
 {
-    struct replay r = {log, from, each, damage, ctx, 0};
+    struct replay r = {log, from, each, damage, ctx, 0, false};
     int rc = 0;
     if (log->replay_seq && from < log->replay_seq) {
         for (size_t i = 0; i < log->segment_count && rc == 0; i++) {
@@ -110,6 +110,7 @@ int log_replay(struct log *log, uint64_t from, replay_fn *each, damage_fn *damag
         r.from = log->replay_seq;
     }
     r.incarnation = 0;
+    r.explained = false;
     for (size_t i = 0; i < log->segment_count && rc == 0; i++) {
         struct segment *s = log->segments[i];
         if (!segment_is_replayed_log(s) || is_before(log, i, r.from))

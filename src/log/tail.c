@@ -19,6 +19,7 @@ struct tail {
     uint64_t watermark;                     /* the highest sequence number known durable */
     uint64_t unsure_segment, unsure_offset; /* the first frame above it; segment 0: none */
     uint64_t damaged;
+    bool after_damage;    /* which explains that numbers are missing */
     bool new_incarnation; /* begun by an opening that was interrupted */
 };
 
@@ -63,7 +64,7 @@ static bool accept_seq(struct tail *t, uint64_t seq)
         return true;
     if (seq <= t->last_seq || seq > t->watermark + 1)
         return false;
-    t->damaged++; /* durable frames are gone without leaving a trace */
+    t->damaged += !t->after_damage; /* else durable frames are gone without leaving a trace */
     return true;
 }
 
@@ -76,6 +77,7 @@ static void accept_frame(struct tail *t, const struct log_frame *f, uint64_t end
     t->last_seq = f->seq;
     t->segment = f->segment;
     t->end = end;
+    t->after_damage = false;
 }
 
 /* Walks one segment to where the log ends in it. Returns 1 if that is before the end of the file.
@@ -88,7 +90,6 @@ static int walk_segment(struct log *log, struct segment *s, uint64_t at, struct 
     struct span ops;
     enum scan_result r = SCAN_END;
     int rc = scan_init(&scan, log, s, at, MAX(at, s->size), err);
-    bool after_damage = false;
     scan.verify_from = t->watermark + 1;
     while (rc == 0) {
         uint64_t start = scan.at;
@@ -96,11 +97,7 @@ static int walk_segment(struct log *log, struct segment *s, uint64_t at, struct 
         r = scan_next(&scan, &f, &ops, NULL, err);
         if (r == SCAN_END || r == SCAN_FAILED)
             break;
-        /* What follows damage explains the gap after it. */
-        uint64_t damaged = t->damaged;
         if (r == SCAN_FRAME && accept_seq(t, f.seq)) {
-            t->damaged = after_damage ? damaged : t->damaged;
-            after_damage = false;
             accept_frame(t, &f, scan.at);
             continue;
         }
@@ -110,8 +107,8 @@ static int walk_segment(struct log *log, struct segment *s, uint64_t at, struct 
             rc = 1; /* nothing proves that it ever was complete */
             break;
         }
-        t->damaged += !after_damage;
-        after_damage = true;
+        t->damaged += !t->after_damage;
+        t->after_damage = true;
         if (r == SCAN_BAD)
             rc = scan_resync(&scan, err);
         t->end = (scan.at + FRAME_ALIGN - 1) / FRAME_ALIGN * FRAME_ALIGN;
@@ -130,7 +127,9 @@ static bool enter_segment(struct log *log, const struct segment *s, struct tail 
     } else if (s->first_seq > t->last_seq + 1) {
         if (s->first_seq > t->watermark + 1)
             return false; /* the end of the segment before was lost, unacknowledged */
-        t->damaged++;
+        t->damaged += !t->after_damage;
+        t->after_damage = true;
+        t->last_seq = s->first_seq - 1;
     }
     t->damaged += s->headless && s->first_seq <= t->watermark; /* it had one */
     t->segment = s->number;

@@ -1,6 +1,6 @@
 /* Every point at which the machine may die, every disk state that this may leave (as far as
- * log_fault.h enumerates them); every call failing once; a disk that fills up. With LOG_TRACE in the
- * environment each state is named before it is tried. */
+ * log_fault.h enumerates them); every call failing once; a disk that fills up. With LOG_TRACE in
+ * the environment each state is named before it is tried. */
 #include "support/cmocka.h"
 
 #include "workload.h"
