@@ -274,9 +274,11 @@ int index_mailbox_keyword(struct index_txn *txn, uint32_t id, uint16_t keyword)
         at += 2;
     if (at < old.n && load_le16(old.p + at) == keyword)
         return 0;
-    memcpy(ids, old.p, at);
+    if (old.n) /* memcpy wants no NULL */
+        memcpy(ids, old.p, at);
     store_le16(ids + at, keyword);
-    memcpy(ids + at + 2, old.p + at, old.n - at);
+    if (old.n)
+        memcpy(ids + at + 2, old.p + at, old.n - at);
     key_mailbox_keywords(&key, id);
     rc = table_put_room(txn, TABLE_MISC, &key, old.n + 2, &to);
     if (rc == 0)

@@ -33,12 +33,13 @@ void manual_host_init(struct manual_host *h)
     list_init(&h->finished);
 }
 
+/* After store_free all that waits has lost its owner and only frees itself. */
 void manual_host_done(struct manual_host *h)
 {
     struct list *queues[] = {&h->deferred, &h->jobs, &h->finished};
     for (size_t i = 0; i < ARRAY_LEN(queues); i++)
-        for (struct manual_event *e; (e = pop(queues[i]));)
-            free(e);
+        for (struct manual_event *e; (e = pop(queues[i])); free(e))
+            e->fn(e->arg);
 }
 
 bool manual_host_defer_one(struct manual_host *h)

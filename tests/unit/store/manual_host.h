@@ -25,7 +25,7 @@ struct manual_host {
 };
 
 void manual_host_init(struct manual_host *h);
-void manual_host_done(struct manual_host *h); /* drops what waits, as a crash does */
+void manual_host_done(struct manual_host *h); /* after store_free */
 
 bool manual_host_defer_one(struct manual_host *h);  /* false if none waits */
 bool manual_host_work_one(struct manual_host *h);   /* runs the oldest job, not its completion */

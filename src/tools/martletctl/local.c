@@ -1,0 +1,216 @@
+/* The directory itself, while no server runs: the same store, on one thread. Takes the lock that
+ * the supervisor takes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "ctl.h"
+#include "store/maintain.h"
+
+/* Worker jobs and deferred calls, one after the other. */
+struct call {
+    struct list link;
+    void (*run)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+};
+
+struct local {
+    const struct options *options;
+    struct store *store;
+    struct list calls;
+    int lock;
+};
+
+/* The operation at hand. */
+struct operation {
+    struct local *local;
+    struct maintenance maintenance;
+    struct report *report;
+    const char *dir;
+    struct account *account;
+    bool finished;
+};
+
+static void add_call(struct local *l, void (*run)(void *), void (*done)(void *), void *arg)
+{
+    struct call *c = xnew(struct call);
+    c->run = run;
+    c->done = done;
+    c->arg = arg;
+    list_push_back(&l->calls, &c->link);
+}
+
+static void host_work(void *ctx, void (*run)(void *arg), void (*done)(void *arg), void *arg)
+{
+    add_call(ctx, run, done, arg);
+}
+
+static void host_defer(void *ctx, void (*fn)(void *arg), void *arg)
+{
+    add_call(ctx, NULL, fn, arg);
+}
+
+static void settle(struct local *l)
+{
+    struct call *c;
+    while ((c = list_first(&l->calls, struct call, link))) {
+        list_remove(&c->link);
+        if (c->run)
+            c->run(c->arg);
+        c->done(c->arg);
+        free(c);
+    }
+}
+
+/* --- accounts --- */
+
+struct listing {
+    void (*each)(void *arg, struct span name, struct span id);
+    void *arg;
+};
+
+static int list_account(void *ctx, struct span user, const struct account_id *id)
+{
+    struct listing *l = ctx;
+    autobuf hex = BUF_INIT(64);
+    buf_put_hex(&hex, id->b, sizeof(id->b));
+    l->each(l->arg, user, buf_span(&hex));
+    return 0;
+}
+
+static int accounts(void *ctx, void (*each)(void *arg, struct span name, struct span id), void *arg,
+                    struct err *err)
+{
+    struct listing l = {each, arg};
+    int rc = site_each(((struct local *)ctx)->store, list_account, &l);
+    return rc ? err_set(err, rc, "the list of accounts cannot be read") : 0;
+}
+
+/* --- work on one account --- */
+
+static void on_finding(struct maintenance *m, const struct finding *f)
+{
+    static const char *const kinds[] = {"info", "repaired", "damage"};
+    struct operation *o = container_of(m, struct operation, maintenance);
+    report_found(o->report, &(struct found){kinds[f->kind], f->mailbox, f->uid, f->segment,
+                                            f->offset, span_str(f->text)});
+}
+
+static void on_progress(struct maintenance *m, uint64_t done, uint64_t total)
+{
+    report_progress(container_of(m, struct operation, maintenance)->report, done, total);
+}
+
+static void finish(struct operation *o, int error, const char *text)
+{
+    if (!o->finished)
+        report_end(o->report, error, span_str(text ? text : ""));
+    o->finished = true;
+}
+
+static void on_finished(struct maintenance *m, int error, const char *text)
+{
+    finish(container_of(m, struct operation, maintenance), error, text);
+}
+
+static void on_opened(void *arg, int error, struct account *account)
+{
+    struct operation *o = arg;
+    const struct options *options = o->local->options;
+    if (error) {
+        finish(o, error, "the account cannot be opened");
+        return;
+    }
+    o->account = account;
+    if (strcmp(options->verb, "check") == 0)
+        account_check(account, &o->maintenance);
+    else if (strcmp(options->verb, "rebuild") == 0)
+        account_rebuild(account, &o->maintenance);
+    else if (strcmp(options->verb, "compact") == 0)
+        account_compact(account, options->erase, &o->maintenance);
+    else if (strcmp(options->verb, "checkpoint") == 0)
+        account_checkpoint(account, &o->maintenance);
+    else
+        account_backup(account, o->dir, &o->maintenance);
+}
+
+static void run(void *ctx, const char *account, const char *dir, struct report *report)
+{
+    struct local *l = ctx;
+    struct account_id id;
+    struct operation o = {.local = l,
+                          .maintenance = {on_finding, on_progress, on_finished, NULL, false},
+                          .report = report,
+                          .dir = dir};
+    report_begin(report, account);
+    int rc = site_find(l->store, span_str(account), &id);
+    if (rc)
+        finish(&o, rc, rc == ERR_NOT_FOUND ? "there is no such account" : err_name(rc));
+    else if (strcmp(l->options->verb, "restore") == 0)
+        account_restore(l->store, &id, dir, &o.maintenance);
+    else
+        account_open(l->store, &id, on_opened, &o);
+    settle(l);
+    account_unref(o.account);
+    settle(l);
+    finish(&o, ERR_IO, "no answer");
+}
+
+static int status(void *ctx, void (*each)(void *arg, struct span key, struct span value), void *arg,
+                  struct err *err)
+{
+    (void)ctx;
+    (void)err;
+    each(arg, SPAN("server"), SPAN("does not run"));
+    return 0;
+}
+
+static void close_local(void *ctx)
+{
+    struct local *l = ctx;
+    if (l->store)
+        store_free(l->store);
+    settle(l);
+    if (l->lock >= 0)
+        close(l->lock);
+    free(l);
+}
+
+static int take_lock(struct local *l, struct err *err)
+{
+    autobuf path = BUF_INIT(4096);
+    if (access(l->options->state_dir, F_OK))
+        return err_set_errno(err, "%s", l->options->state_dir);
+    buf_printf(&path, "%s/lock", l->options->state_dir);
+    l->lock = open(path.p, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (l->lock < 0)
+        return err_set_errno(err, "%s", path.p);
+    if (flock(l->lock, LOCK_EX | LOCK_NB))
+        return err_set(err, ERR_BUSY, "%s is in use, but nobody answers there",
+                       l->options->state_dir);
+    return 0;
+}
+
+int local_open(const struct options *o, struct access *ret, struct err *err)
+{
+    struct local *l = xnew(struct local);
+    l->options = o;
+    l->lock = -1;
+    list_init(&l->calls);
+    struct store_options options = {.dir = o->state_dir, .open_max = 2};
+    struct store_host host = {l, host_work, host_defer};
+    int rc = take_lock(l, err);
+    if (rc == 0)
+        rc = store_new(&options, &host, &l->store, err);
+    if (rc == 0)
+        rc = site_open(l->store, err);
+    if (rc) {
+        close_local(l);
+        return rc;
+    }
+    *ret = (struct access){l, accounts, run, status, close_local};
+    return 0;
+}
