@@ -8,12 +8,20 @@ static const unsigned char KEYWORDS[] = {1, 0, 7, 0, 0, 32}; /* 1, 7, 8192 */
 static struct range RANGES[] = {{1, 1}, {5, 900}, {70000, 0xfffffffe}};
 static const struct ranges UIDS = {RANGES, 3, 3};
 
-static const struct op_body BODY = {.payload = {.offset = 3, .length = 5000, .crc = 0x12345678}};
-static const struct op_body EXTERNAL = {
-    .external = true,
-    .segment = 77,
-    .payload = {
-        .offset = 64, .length = INDEX_LOCATION_MAX, .crc = 1, .has_hash = true, .hash = {1, 2, 3}}};
+/* Macros, as clang takes no constant object in a constant initializer. */
+#define BODY                                                                                       \
+    {                                                                                              \
+        .payload = {.offset = 3, .length = 5000, .crc = 0x12345678 }                               \
+    }
+#define EXTERNAL                                                                                   \
+    {                                                                                              \
+        .external = true, .segment = 77,                                                           \
+        .payload = {.offset = 64,                                                                  \
+                    .length = INDEX_LOCATION_MAX,                                                  \
+                    .crc = 1,                                                                      \
+                    .has_hash = true,                                                              \
+                    .hash = {1, 2, 3}},                                                            \
+    }
 
 static const struct op SAMPLES[] = {
     {.kind = OP_KEYWORD, .keyword = {8192, {"$Junk", 5}}},
