@@ -32,6 +32,23 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason='%s: %s' % (PEER, reason)))
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows what the server wrote meanwhile."""
+    report = (yield).get_result()
+    if call.when == 'setup':
+        item.server_mark = {}
+    for name in ('server', 'own_server'):
+        s = getattr(item, 'funcargs', {}).get(name)
+        if s is None:
+            continue
+        if report.failed:
+            lines = s.output[item.server_mark.get(name, 0):]
+            report.sections.append((name, '\n'.join(lines[-60:])))
+        if call.when == 'setup':
+            item.server_mark[name] = len(s.output)
+
+
 TEST_TIMEOUT = int(120 * SLOW)
 
 

@@ -16,7 +16,7 @@ import time
 
 from .imap import Imap, SLOW
 
-ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..', '..'))
+ROOT = os.environ.get('MARTLET_TEST_ROOT') or os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..', '..'))
 PASSWORD = 'sesame'
 BUILD_TYPE = os.environ.get('MARTLET_BUILD_TYPE') or 'release'
 SANITIZED = BUILD_TYPE in ('asan', 'tsan')
