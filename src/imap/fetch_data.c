@@ -253,6 +253,12 @@ int put_binary(struct session *s, struct buf **b, struct message_access *m,
         struct message_access raw = *m;
         raw.has_nul = false;
         binary_free(src);
+        if (length > INLINE_MAX) {
+            rc = put_file(s, b, &raw, part->body_offset + offset, length);
+            m->queued = raw.queued;
+            if (rc != ERR_INVALID)
+                return rc;
+        }
         return put_inline(*b, &raw, part->body_offset + offset, length);
     }
     account_unref(src->account);
