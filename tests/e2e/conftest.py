@@ -43,7 +43,7 @@ def pytest_runtest_makereport(item, call):
         if s is None:
             continue
         if report.failed:
-            lines = s.output[item.server_mark.get(name, 0):]
+            lines = [x for x in s.output[item.server_mark.get(name, 0):] if 'level=info' not in x]
             report.sections.append((name, '\n'.join(lines[-60:])))
         if call.when == 'setup':
             item.server_mark[name] = len(s.output)
