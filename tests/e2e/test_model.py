@@ -243,7 +243,7 @@ class History:
         text, uids = self.numbers(v)
         r = v.run('FETCH %s (UID BODY.PEEK[])' % text)
         for items in r.fetch().values():
-            if int(items.get('UID', 0)) in b.messages:
+            if 'BODY[]' in items and int(items.get('UID', 0)) in b.messages:
                 assert items['BODY[]'] == b.messages[int(items['UID'])][1]
 
     def do_search(self, v, b):
