@@ -67,12 +67,6 @@ static int put_part(struct session *s, struct buf **b, struct message_access *m,
         put_label(*b, item);
         return put_section(s, b, m, item, r.offset, r.length);
     }
-    if (item->kind == ITEM_HEADER_FIELDS) { /* of a nested message */
-        put_label(*b, item);
-        return put_header_fields(*b, m, item, derived);
-    }
-    if (item->depth == 0) /* BINARY[]: the message as it is, which has no encoding of its own */
-        r.part = (struct mime_part){.body_length = m->where.length, .cte = CTE_BINARY};
     rc = put_binary(s, b, m, item, &r.part);
     if (rc == ERR_INVALID) { /* RFC 9051 section 6.4.5, UNKNOWN-CTE */
         trouble->unknown_cte = true;

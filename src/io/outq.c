@@ -151,14 +151,15 @@ void outq_put_producer(struct outq *q, outq_pull *pull, outq_release *release, v
 
 bool outq_full(struct outq *q)
 {
-    if (q->mem >= OUTQ_HIGH)
+    bool full = q->mem >= OUTQ_HIGH || q->wire >= OUTQ_WIRE_HIGH;
+    if (full)
         q->was_full = true;
-    return q->mem >= OUTQ_HIGH;
+    return full;
 }
 
 bool outq_drained(struct outq *q)
 {
-    if (!q->was_full || q->mem >= OUTQ_LOW)
+    if (!q->was_full || q->mem >= OUTQ_LOW || q->wire >= OUTQ_WIRE_LOW)
         return false;
     q->was_full = false;
     return true;

@@ -6,7 +6,8 @@
  * given back by `release`, exactly once. An empty queue owns no memory.
  * Failure: outq_send reports it; a queue that failed is only good for outq_done.
  * Limits: the queue never refuses; writers ask outq_full and stop. Full means OUTQ_HIGH bytes of
- * memory; a file range counts as a small fixed amount of it, whatever its length. One thread. */
+ * memory, where a file range counts as a small fixed amount whatever its length, or
+ * OUTQ_WIRE_HIGH bytes to be sent: what is queued later has to wait for all of it. One thread. */
 #ifndef IO_OUTQ_H
 #define IO_OUTQ_H
 
@@ -16,6 +17,8 @@
 enum {
     OUTQ_HIGH = 64 * 1024, /* full from here ... */
     OUTQ_LOW = 16 * 1024,  /* ... until it falls below this */
+    OUTQ_WIRE_HIGH = 1024 * 1024,
+    OUTQ_WIRE_LOW = 256 * 1024,
 };
 
 struct outq_entry;
@@ -56,7 +59,7 @@ void outq_put_file(struct outq *q, int fd, uint64_t off, uint64_t len, outq_rele
 void outq_put_producer(struct outq *q, outq_pull *pull, outq_release *release, void *arg);
 
 /* True when the writer should stop for now; it is told when the queue has drained below OUTQ_LOW
- * (outq_drained turns true, once). */
+ * and OUTQ_WIRE_LOW (outq_drained turns true, once). */
 bool outq_full(struct outq *q);
 bool outq_drained(struct outq *q);
 
