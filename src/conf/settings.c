@@ -104,7 +104,7 @@ const struct setting conf_settings[] = {
             "Run pipelined commands side by side where RFC 9051 section 5.5 allows it."),
     LIST("imap.in_order_clients", imap_in_order_clients, "[]",
          "Names that clients give with ID for which side_by_side is off."),
-    TIME("imap.idle_timeout", imap_idle_timeout, "30min", 60, 30 * DAY,
+    TIME("imap.idle_timeout", imap_idle_timeout, "30min", 1, 30 * DAY,
          "A session is closed after so long without a command (RFC 9051 section 5.4: at least\n"
          "30 minutes)."),
     SIZE("imap.line_max", imap_line_max, "64kb", KIB, 16 * MIB,
