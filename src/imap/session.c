@@ -294,6 +294,8 @@ static void on_input(void *owner, struct span bytes)
         return;
     loop_timer_set(s->host->loop, &s->timer, (uint64_t)s->host->settings.idle_timeout_s * 1000);
     consume(s, bytes);
+    if (!s->closing && !frame_idle(&s->frame))
+        conn_acknowledge(s->conn);
     if (!s->closing && !list_empty(&s->tasks))
         schedule_run(s);
 }

@@ -1,6 +1,8 @@
 #include "io/conn.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "io/fdpass.h"
@@ -318,6 +320,12 @@ void conn_put_producer(struct conn *c, outq_pull *pull, outq_release *release, v
 {
     outq_put_producer(&c->out, pull, release, arg);
     queued(c);
+}
+
+void conn_acknowledge(struct conn *c)
+{
+    int one = 1; /* without effect on UNIX sockets */
+    setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 }
 
 bool conn_full(struct conn *c)

@@ -68,6 +68,11 @@ void conn_put_file(struct conn *c, int fd, uint64_t off, uint64_t len, outq_rele
                    void *arg);
 void conn_put_producer(struct conn *c, outq_pull *pull, outq_release *release, void *arg);
 
+/* The client is in the middle of something and cannot expect an answer yet: its bytes are
+ * acknowledged at once, because it may hold the rest back until then (Nagle's algorithm meets
+ * delayed acknowledgements: 40 ms). */
+void conn_acknowledge(struct conn *c);
+
 /* True: stop writing and wait for `drained`. */
 bool conn_full(struct conn *c);
 /* Something has not been sent yet. */

@@ -540,6 +540,8 @@ static void on_input(void *owner, struct span bytes)
     struct session *s = owner;
     arm(s);
     process(s, bytes);
+    if (s->state == STATE_DATA || s->state == STATE_CHUNK)
+        conn_acknowledge(s->conn);
 }
 
 static void on_eof(void *owner)

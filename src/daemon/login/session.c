@@ -124,7 +124,10 @@ static void process(struct session *s, struct span in)
 
 static void on_input(void *owner, struct span bytes)
 {
-    process(owner, bytes);
+    struct session *s = owner;
+    process(s, bytes);
+    if (s->state == STATE_COMMAND && !frame_idle(&s->frame))
+        conn_acknowledge(s->conn);
 }
 
 void session_go_on(struct session *s)
