@@ -33,7 +33,7 @@ def parse(arguments):
     parser.add_argument("--self-test", action="store_true",
                         help="Dovecot against itself: all ratios must be near 1 (is the harness fair?)")
     parser.add_argument("--messages", type=int, default=20000, metavar="N", help="size of the mailbox")
-    parser.add_argument("--only", metavar="KEYS", help="only these operations (comma-separated prefixes; see --list)")
+    parser.add_argument("--only", metavar="KEYS", help="only these operations (comma-separated prefixes; see --list; also: memory, throughput)")
     parser.add_argument("--list", action="store_true", help="list the operations and what is to be reached, and end")
     parser.add_argument("--transport", choices=["plain", "tls", "both"], default="both")
     parser.add_argument("--tls", action="store_const", const="tls", dest="transport", help="the same as --transport tls")
@@ -67,11 +67,12 @@ def complete(options, parser):
     """What follows from the options."""
     only = [prefix for prefix in (options.only or "").split(",") if prefix]
     for prefix in only:
-        if not any(o.key.startswith(prefix) for o in OPERATIONS):
+        if not any(key.startswith(prefix) for key in [*(o.key for o in OPERATIONS), "memory", "throughput"]):
             parser.error("no operation begins with %r" % prefix)
     options.wants = lambda key: not only or any(key.startswith(prefix) for prefix in only)
-    if only:
-        options.no_memory = options.no_throughput = True
+    options.no_memory |= not options.wants("memory")
+    options.no_throughput |= not options.wants("throughput")
+    options.no_rounds = not any(options.wants(o.key) for o in OPERATIONS)
     options.transports = [(t, min(options.rounds, 2) if t == "tls" else options.rounds) for t in ("plain", "tls")
                           if options.transport in (t, "both")]
     options.max_repeats, options.enough = options.repeats, rounds.ENOUGH_CPU
@@ -126,8 +127,9 @@ class Bench:
     def run(self):
         options, figures = self.options, rounds.Figures()
         keys = [server.key for server in self.servers]
-        rounds.run(self.servers, self.clients, self.facts, options, figures)
-        self.report["operations"] = {t: figures.rows(t, keys) for t, _ in options.transports}
+        if not options.no_rounds:
+            rounds.run(self.servers, self.clients, self.facts, options, figures)
+        self.report["operations"] = {t: figures.rows(t, keys) for t, _ in options.transports if not options.no_rounds}
         self.report["not_offered"] = sorted(figures.not_offered)
         targets = [Target(s, self.clients[s.key], options.transports[0][0], self.facts) for s in self.servers]
         if not options.no_throughput:
@@ -201,7 +203,7 @@ def main(arguments):
     except client.WrongAnswer as error:
         say("bench: wrong answer: %s" % error)
         for server in bench.servers:
-            say("--- %s, last output:\n%s" % (server.title, server.last_output()))
+            say("--- %s (%s), last output:\n%s" % (server.title, server.state(), server.last_output()))
         return 1
     except KeyboardInterrupt:
         say("bench: interrupted")

@@ -163,7 +163,7 @@ def tables(report, judge=True):
     result = []
     for transport, rows in report["operations"].items():
         where = "plain text" if transport == "plain" else "TLS"
-        if len(keys) == 1:
+        if len(keys) == 1 or keys[0] != "martlet":
             result.append(alone_table("%s, %s" % (titles[keys[0]], where), rows, keys[0]))
         for peer in keys[1:]:
             strict = peer.endswith("-fsync")

@@ -100,6 +100,13 @@ class Server:
         lines = measure.read(os.path.join(self.directory, "output")).splitlines()
         return "\n".join(lines[-20:])
 
+    def state(self):
+        """Whether the process we started runs, in words."""
+        status = self.process.poll() if self.process else 0
+        if self.process and status is None:
+            return "running"
+        return "ended by itself or by others, status %s" % status
+
     def pids(self):
         return self.meter.pids()
 
