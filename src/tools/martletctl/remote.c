@@ -1,6 +1,7 @@
 /* A running server, through the control sockets of its mail processes (src/daemon/mail/control.c
  * says what they answer). */
 #include <errno.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -164,7 +165,7 @@ static void run(void *ctx, const char *account, const char *dir, struct report *
         control_args_put(&args, SPAN("erase"));
     report_begin(report, account);
     int rc = ask(r, route_user(span_str(account), r->count), r->options->verb, buf_span(&args),
-                 on_result, report, &text, -1);
+                 on_result, report, &text, INT_MAX);
     report_end(report, rc, text);
 }
 
