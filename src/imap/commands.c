@@ -13,7 +13,8 @@ static const struct command_row {
 } rows[] = {
     {CMD_CAPABILITY, cmd_capability, .answers = ANSWER_CAPABILITY},
     {CMD_NOOP, cmd_noop},
-    {CMD_CHECK, cmd_noop},
+    /* A checkpoint of what went before (RFC 3501 section 6.4.1); isync counts on its order. */
+    {CMD_CHECK, cmd_noop, .barrier = true},
     {CMD_LOGOUT, cmd_logout, .barrier = true},
     {CMD_ID, cmd_id, .answers = ANSWER_ID},
     {CMD_ENABLE, cmd_enable, .barrier = true},

@@ -107,7 +107,7 @@ static void by_queue(int sock, int file, size_t count, size_t size)
     int r = 0;
     outq_init(&q);
     for (size_t i = 0; i < count || r < 0;) {
-        while (i < count && !outq_full(&q) && q.wire < 256 * 1024) {
+        while (i < count && !outq_full(&q)) {
             buf_printf(outq_begin(&q), "* %zu FETCH (BODY[] {%zu}\r\n", i, size);
             outq_end(&q);
             outq_put_file(&q, file, i++ * size, size, NULL, NULL);
