@@ -11,8 +11,10 @@
  * enough), otherwise literals ("{n}" CRLF bytes); NUL bytes are left out (no IMAP string can hold
  * one). Header texts are raw: unfolded, encoded words untouched.
  *   - Address without a host: the host is "" (NIL would mean a group).
- *   - RFC 2231 continuations are joined: name*0, name*1 become "name"; if a piece was encoded, they
- *     become "name*" with a value of the form charset'language'percent-encoded.
+ *   - RFC 2231 parameters are decoded: name*0, name*1* and so on, and name* alone, become "name"
+ * with the joined value, in UTF-8 if any of it was encoded, and replace a plain "name". RFC 9051
+ * calls one that was encoded "name*"; but what RFC 2231 has clients expect there, charset'language'
+ *     and percent signs, it is no more.
  *   - A multipart without any part shows one empty text/plain part.
  *   - message/global is shown like message/rfc822 (RFC 9051 section 7.5.2). One that has a transfer
  *     encoding, which RFC 2046 section 5.2.1 forbids, is read as it lies there.
@@ -24,7 +26,7 @@
 #include "base/err.h"
 #include "message/header.h"
 
-#define DERIVED_VERSION 1 /* raise with every change of layout or of what the parser finds */
+#define DERIVED_VERSION 2 /* raise with every change of layout or of what the parser finds */
 
 /* A complete record of this version? (Bounds of the sections are checked, contents are not.) */
 bool derived_usable(struct span rec);

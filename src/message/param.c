@@ -132,30 +132,33 @@ static void take_param(struct param_list *l, struct span *s)
         *add(l) = p;
 }
 
-/* --- RFC 2231 continuations --------------------------------------------------------------- */
+/* --- RFC 2231 ----------------------------------------------------------------------------- */
 
 #define PIECE_NAME_MAX 64
 
-/* What the name of a parameter says if it is name*3 or name*3*. */
+/* What the name of a parameter says if it is name*3, name*3* or name*, which stands alone. */
 struct piece {
-    bool is_piece, encoded;
+    bool is_piece, encoded, alone;
     uint16_t number;
     uint16_t base_n; /* length of the name before the "*" */
 };
 
 static struct piece piece_of(struct span name)
 {
+    const struct piece none = {false, false, false, 0, 0};
     size_t star = span_find_byte(name, '*');
     if (star == SPAN_NPOS || star == 0 || star > PIECE_NAME_MAX)
-        return (struct piece){false, false, 0, 0};
+        return none;
     struct span rest = span_skip(name, star + 1);
-    bool enc = rest.n > 0 && rest.p[rest.n - 1] == '*';
+    if (rest.n == 0)
+        return (struct piece){true, true, true, 0, (uint16_t)star};
+    bool enc = rest.p[rest.n - 1] == '*';
     uint64_t number;
     if (enc)
         rest.n--;
     if (rest.n > 4 || !span_to_u64(rest, 9999, &number))
-        return (struct piece){false, false, 0, 0};
-    return (struct piece){true, enc, (uint16_t)number, (uint16_t)star};
+        return none;
+    return (struct piece){true, enc, false, (uint16_t)number, (uint16_t)star};
 }
 
 static size_t find_piece(const struct param_list *l, const struct piece *pieces, struct span base,
@@ -168,68 +171,97 @@ static size_t find_piece(const struct param_list *l, const struct piece *pieces,
     return SIZE_MAX;
 }
 
-/* attribute-char of RFC 2231 section 7 stands for itself. */
-static bool needs_percent(unsigned char c)
+static int hex_digit(char c)
 {
-    return c <= ' ' || c >= 0x7f || strchr("*'%()<>@,;:\\\"/[]?=", c) != NULL;
+    if (ascii_is_digit((unsigned char)c))
+        return c - '0';
+    unsigned char l = ascii_lower((unsigned char)c);
+    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-static void put_percent(struct buf *out, struct span s)
+static void put_unpercent(struct buf *out, struct span s)
 {
-    static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (needs_percent(c)) {
-            char tmp[3] = {'%', digits[c >> 4], digits[c & 15]};
-            buf_put(out, tmp, 3);
-        } else {
-            buf_put_byte(out, (char)c);
+        char c = s.p[i];
+        if (c == '%' && i + 2 < s.n && hex_digit(s.p[i + 1]) >= 0 && hex_digit(s.p[i + 2]) >= 0) {
+            c = (char)(hex_digit(s.p[i + 1]) << 4 | hex_digit(s.p[i + 2]));
+            i += 2;
         }
+        buf_put_byte(out, c);
     }
 }
 
-/* The pieces base*0, base*1, ... joined in value; returns whether any was encoded. */
-static bool join_value(const struct param_list *l, const struct piece *pieces, struct span base,
+/* Takes charset'language' off the begin of a value; empty if it is not there. */
+static struct span take_charset(struct span *value)
+{
+    size_t first = span_find_byte(*value, '\'');
+    if (first == SPAN_NPOS)
+        return SPAN_EMPTY;
+    size_t second = span_find_byte(span_skip(*value, first + 1), '\'');
+    if (second == SPAN_NPOS)
+        return SPAN_EMPTY;
+    struct span charset = span_head(*value, first);
+    *value = span_skip(*value, first + second + 2);
+    return charset;
+}
+
+static void to_utf8(struct span charset, struct span bytes, struct buf *out)
+{
+    struct charset_decoder d;
+    charset_decoder_init(&d, charset);
+    charset_decode(&d, bytes, out);
+    charset_decode_finish(&d, out);
+    charset_decoder_done(&d);
+}
+
+/* The parameter that begins with piece i, joined in value; returns whether it was decoded. All
+ * pieces are joined before they are converted: senders split within a character. */
+static bool join_value(const struct param_list *l, const struct piece *pieces, size_t i,
                        struct buf *value)
 {
-    size_t order[PARAM_MAX];
-    size_t count = 0;
+    struct span base = span_head(param_name(l, i), pieces[i].base_n);
+    struct span charset = SPAN_EMPTY;
+    autobuf bytes = BUF_INIT(BUF_UNLIMITED);
     bool any = false;
-    while (count < PARAM_MAX) {
-        size_t at = find_piece(l, pieces, base, (uint16_t)count);
-        if (at == SIZE_MAX)
-            break;
-        order[count++] = at;
+    uint16_t number = 0;
+    for (size_t at = i; at != SIZE_MAX && number < PARAM_MAX;
+         at = pieces[i].alone ? SIZE_MAX : find_piece(l, pieces, base, number)) {
+        struct span v = param_value(l, at);
         any |= pieces[at].encoded;
-    }
-    for (size_t i = 0; i < count; i++) {
-        bool enc = pieces[order[i]].encoded;
-        if (i == 0 && any && !enc)
-            buf_put_lit(value, "''");
-        if (any && !enc)
-            put_percent(value, param_value(l, order[i]));
+        if (pieces[at].encoded && number == 0) /* section 4.1: only the first has a charset */
+            charset = take_charset(&v);
+        if (pieces[at].encoded)
+            put_unpercent(&bytes, v);
         else
-            buf_put_span(value, param_value(l, order[i]));
+            buf_put_span(&bytes, v);
+        number++;
     }
+    if (any)
+        to_utf8(charset, buf_span(&bytes), value);
+    else
+        buf_put_span(value, buf_span(&bytes));
     return any;
 }
 
-/* Name and value of the parameter that begins with piece i, appended to text. */
 static struct param join_one(struct param_list *l, const struct piece *pieces, size_t i)
 {
-    char name[PIECE_NAME_MAX + 1]; /* text may move while it grows */
-    struct span base = span_head(param_name(l, i), pieces[i].base_n);
-    memcpy(name, base.p, base.n);
-    base.p = name;
     autobuf value = BUF_INIT(BUF_UNLIMITED);
-    if (join_value(l, pieces, base, &value))
-        name[base.n++] = '*';
-    struct param p = {.name = (uint32_t)l->text.n, .name_n = (uint32_t)base.n};
-    buf_put_span(&l->text, base);
+    bool decoded = join_value(l, pieces, i, &value);
+    struct param p = l->v[i];
+    p.decoded = decoded;
+    p.name_n = pieces[i].base_n;
     p.value = (uint32_t)l->text.n;
     p.value_n = (uint32_t)value.n;
     buf_put_span(&l->text, buf_span(&value));
     return p;
+}
+
+/* A piece is joined to its first one; without that it is lost. A plain parameter of the same name
+ * is what the sender has for programs that do not know RFC 2231. */
+static bool is_first(const struct param_list *l, const struct piece *pieces, size_t i)
+{
+    struct span base = span_head(param_name(l, i), pieces[i].base_n);
+    return pieces[i].number == 0 && find_piece(l, pieces, base, 0) == i;
 }
 
 static void join_pieces(struct param_list *l)
@@ -245,13 +277,9 @@ static void join_pieces(struct param_list *l)
     struct param *joined = xcalloc(l->n, sizeof(*joined));
     size_t n = 0;
     for (size_t i = 0; i < l->n; i++) {
-        if (!pieces[i].is_piece) {
+        if (!pieces[i].is_piece && find_piece(l, pieces, param_name(l, i), 0) == SIZE_MAX)
             joined[n++] = l->v[i];
-            continue;
-        }
-        /* A piece is joined to its first one; without that it is lost. */
-        struct span base = span_head(param_name(l, i), pieces[i].base_n);
-        if (pieces[i].number == 0 && find_piece(l, pieces, base, 0) == i)
+        else if (pieces[i].is_piece && is_first(l, pieces, i))
             joined[n++] = join_one(l, pieces, i);
     }
     free(l->v);
@@ -282,55 +310,16 @@ void param_parse(struct param_list *l, struct span value)
 
 /* --- Decoding ----------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-    if (ascii_is_digit((unsigned char)c))
-        return c - '0';
-    unsigned char l = ascii_lower((unsigned char)c);
-    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
-
-/* charset'language'percent-encoded (RFC 2231 section 4). */
-static void decode_extended(struct span v, struct buf *out)
-{
-    struct span charset = SPAN_EMPTY, text = v;
-    size_t first = span_find_byte(v, '\'');
-    size_t second = first == SPAN_NPOS ? SPAN_NPOS : span_find_byte(span_skip(v, first + 1), '\'');
-    if (second != SPAN_NPOS) {
-        charset = span_head(v, first);
-        text = span_skip(v, first + second + 2);
-    }
-    autobuf bytes = BUF_INIT(v.n);
-    for (size_t i = 0; i < text.n; i++) {
-        char c = text.p[i];
-        if (c == '%' && i + 2 < text.n && hex_digit(text.p[i + 1]) >= 0 &&
-            hex_digit(text.p[i + 2]) >= 0) {
-            c = (char)(hex_digit(text.p[i + 1]) << 4 | hex_digit(text.p[i + 2]));
-            i += 2;
-        }
-        buf_put_byte(&bytes, c);
-    }
-    struct charset_decoder d;
-    charset_decoder_init(&d, charset);
-    charset_decode(&d, buf_span(&bytes), out);
-    charset_decode_finish(&d, out);
-    charset_decoder_done(&d);
-}
-
 bool header_param(struct span value, struct span name, struct buf *out)
 {
     struct param_list l;
     param_list_init(&l);
     param_parse(&l, value);
-    autobuf star = BUF_INIT(BUF_UNLIMITED);
-    buf_put_span(&star, name);
-    buf_put_byte(&star, '*');
-    size_t ext = param_find(&l, buf_span(&star));
-    size_t plain = param_find(&l, name);
-    if (ext != SIZE_MAX)
-        decode_extended(param_value(&l, ext), out);
-    else if (plain != SIZE_MAX)
-        header_decode(param_value(&l, plain), out);
+    size_t i = param_find(&l, name);
+    if (i != SIZE_MAX && l.v[i].decoded)
+        buf_put_span(out, param_value(&l, i));
+    else if (i != SIZE_MAX)
+        header_decode(param_value(&l, i), out);
     param_list_done(&l);
-    return ext != SIZE_MAX || plain != SIZE_MAX;
+    return i != SIZE_MAX;
 }

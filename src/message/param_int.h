@@ -9,6 +9,7 @@
 
 struct param {
     uint32_t name, name_n, value, value_n; /* in text; unquoted */
+    bool decoded;                          /* the value is UTF-8, made by RFC 2231 */
 };
 
 struct param_list {
@@ -21,9 +22,9 @@ struct param_list {
 void param_list_init(struct param_list *l);
 void param_list_done(struct param_list *l);
 
-/* Parses a raw field value, replacing what the list held. RFC 2231 continuations are joined: name*0
- * and so on become one parameter "name", or "name*" with a value charset'language'percent-encoded
- * if any of the pieces was encoded. */
+/* Parses a raw field value, replacing what the list held. RFC 2231 is undone: name*0, name*1* and
+ * so on are joined to one parameter "name"; if a piece was encoded, as in name* alone, the value is
+ * decoded to UTF-8. It replaces plain parameters of the same name. */
 void param_parse(struct param_list *l, struct span value);
 
 static inline struct span param_main(const struct param_list *l)

@@ -234,6 +234,17 @@ def test_bodystructure_rfc2231(inbox):
     assert b[8] == [b'attachment', [b'filename', b'longname.txt']]
 
 
+def test_bodystructure_rfc2231_charset(inbox):
+    """RFC 2231 sections 4 and 4.1: converted to UTF-8; 8-bit strings are literals (section 4.3)."""
+    inbox.append('INBOX', b"MIME-Version: 1.0\r\nContent-Type: application/pdf;\r\n name*=iso-8859-1''%FCber.pdf\r\n"
+                 b"Content-Disposition: attachment; filename=x; filename*0*=utf-8'de'gr%C3;\r\n"
+                 b' filename*1*=%BC%C3%9Fe; filename*2=".pdf"\r\n\r\nx\r\n')
+    inbox.noop()
+    b = one(inbox, 1, 'BODYSTRUCTURE')['BODYSTRUCTURE']
+    assert b[2][0].rstrip(b'*') == b'name' and b[2][1] == 'über.pdf'.encode()
+    assert b[8][1][-2].rstrip(b'*') == b'filename' and b[8][1][-1] == 'grüße.pdf'.encode()
+
+
 def test_bodystructure_empty_multipart(inbox):
     """A multipart without parts must still have one body in its structure (section 9: 1*body)."""
     inbox.append('INBOX', b'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\nno boundary\r\n')

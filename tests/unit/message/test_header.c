@@ -255,6 +255,21 @@ static void test_params(void **state)
     assert_param("x; a*1=no-first", "a", NULL);
     assert_param("x; a*=broken", "a", "broken");
     assert_param("x; a*=iso-8859-1''%E4%ZZ%4", "a", "\xc3\xa4%ZZ%4");
+    /* A character split between pieces; the pieces out of order; the plain form for other programs,
+     * before and behind; only the first piece has a charset. */
+    assert_param("x; a*1*=%A4b; a*0*=utf-8'de'%C3", "a",
+                 "\xc3\xa4"
+                 "b");
+    assert_param("x; a=plain; a*=utf-8''%C3%A4", "a", "\xc3\xa4");
+    assert_param("x; a*0=lo; a*1=ng; a=short", "a", "long");
+    assert_param("x; a*0=\"it's \"; a*1*='b'%21", "a", "it's 'b'!");
+    assert_param("x; a*=koi8-r''%C1; a*0=y; a*1=z", "a", "\xd0\xb0");
+    assert_param("x; a*=x-unknown''%C3%A4%E4", "a", "\xc3\xa4\xc3\xa4");
+    assert_param("x; a*=utf-8''%FF", "a", "\xef\xbf\xbd");
+    assert_param("x; a*=iso-2022-jp'ja'%1B$BF%7CK%5C%1B(B", "a", "\xe6\x97\xa5\xe6\x9c\xac");
+    assert_param("x; a*=utf-8''", "a", "");
+    /* What was decoded has no encoded words any more. */
+    assert_param("x; a*=utf-8''%3D%3Futf-8%3FQ%3Fb%3F%3D", "a", "=?utf-8?Q?b?=");
     assert_param("multipart/mixed; boundary=\"foo\r\n bar\"", "boundary", "foo bar");
 }
 
@@ -263,13 +278,18 @@ static void test_param_lists(void **state)
     (void)state;
     struct param_list l;
     param_list_init(&l);
-    param_parse(&l, SPAN("text/plain; name*0*=utf-8''a%20; name*1=\"b c\"; x=1; name=plain"));
+    param_parse(&l,
+                SPAN("text/plain; Name*0*=utf-8''a%20; name*1=\"b %20\"; x=1; name=plain; x=2"));
     assert_span(param_main(&l), "text/plain");
     assert_int_equal(l.n, 3);
-    assert_span(param_name(&l, 0), "name*");
-    assert_span(param_value(&l, 0), "utf-8''a%20b%20c");
+    assert_span(param_name(&l, 0), "Name");
+    assert_span(param_value(&l, 0), "a b %20");
     assert_span(param_name(&l, 1), "x");
-    assert_span(param_name(&l, 2), "name");
+    assert_span(param_name(&l, 2), "x");
+    /* Names that only look like it. */
+    param_parse(&l, SPAN("a/b; c*''=1; d**=2; *=3; *0=4; e*99999=5; f*1*=6"));
+    assert_int_equal(l.n, 5);
+    assert_span(param_name(&l, 0), "c*''");
     /* More parameters than are kept, all pieces of one. */
     autobuf many = BUF_INIT(100000);
     buf_put_lit(&many, "a/b");

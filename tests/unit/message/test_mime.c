@@ -155,10 +155,15 @@ static void test_structure_forms(void **state)
         "Content-MD5: abc==\n"
         "Content-Language: de, en-us\n"
         "Content-Location: http://x/\n y\n\nAAAA\n",
-        "(\"application\" \"pdf\" (\"name*\" \"utf-8''%C3%A4%20b\") NIL NIL \"base64\" 5)",
-        "(\"application\" \"pdf\" (\"name*\" \"utf-8''%C3%A4%20b\") NIL NIL \"base64\" 5 \"abc==\" "
+        "(\"application\" \"pdf\" (\"name\" {4}\r\n\xc3\xa4 b) NIL NIL \"base64\" 5)",
+        "(\"application\" \"pdf\" (\"name\" {4}\r\n\xc3\xa4 b) NIL NIL \"base64\" 5 \"abc==\" "
         "(\"attachment\" (\"filename\" \"x y\" \"size\" \"3\")) (\"de\" \"en-us\") \"http://x/ "
         "y\")");
+    assert_structure("Content-Type: a/b; t*0*=us-ascii'en'a%20; t*1=\"isn't it!\"; n*0=x; n*1=y\n"
+                     "Content-Disposition: attachment; filename=u; filename*=utf-8''%22%5C%00\n\n",
+                     "(\"a\" \"b\" (\"t\" \"a isn't it!\" \"n\" \"xy\") NIL NIL \"7bit\" 0)",
+                     "(\"a\" \"b\" (\"t\" \"a isn't it!\" \"n\" \"xy\") NIL NIL \"7bit\" 0 NIL "
+                     "(\"attachment\" (\"filename\" \"\\\"\\\\\")) NIL NIL)");
     assert_structure(
         "Content-Type: multipart/mixed; boundary=b\nContent-Disposition: inline\n\n"
         "--b\n\nx\n--b--\n",
