@@ -158,9 +158,21 @@ static void end_parts(struct mime_parser *p, uint32_t keep, uint64_t offset, uin
 
 /* --- Boundaries --------------------------------------------------------------------------- */
 
-/* The innermost of the longest boundaries that the line begins with (RFC 2046 section 5.1.1
- * compares with the begin of the line only; a longer match settles prefixes of one another).
- * UINT32_MAX if there is none. */
+/* Whether a boundary of n bytes at the begin of line ends there: at the end of the line, at white
+ * space (transport padding) or at "--". RFC 2046 section 5.1.1 would let anything follow, but then
+ * "b1" would also be found in "b10" of a nested multipart whose boundary is not known here, because
+ * its part is opaque or its header damaged. Mail programs therefore look at what follows. */
+static bool boundary_ends(struct span line, uint32_t n)
+{
+    line = span_skip(line, n);
+    if (line.n == 0 || n >= BOUNDARY_MAX) /* perhaps cut */
+        return true;
+    char c = line.p[0];
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || span_starts(line, SPAN("--"));
+}
+
+/* The innermost of the longest boundaries that the line begins with: the longest, as a boundary may
+ * go on after another one with white space or "--". UINT32_MAX if there is none. */
 static uint32_t match_boundary(const struct mime_parser *p, struct span line, bool *ret_closing)
 {
     uint32_t best = UINT32_MAX, best_n = 0;
@@ -170,7 +182,8 @@ static uint32_t match_boundary(const struct mime_parser *p, struct span line, bo
     for (uint32_t i = p->n_frames; i-- > 0;) {
         const struct frame *f = &p->frames[i];
         if (f->boundary_n > best_n && f->boundary_n <= line.n &&
-            memcmp(p->boundaries.p + f->boundary, line.p, f->boundary_n) == 0) {
+            memcmp(p->boundaries.p + f->boundary, line.p, f->boundary_n) == 0 &&
+            boundary_ends(line, f->boundary_n)) {
             best = i;
             best_n = f->boundary_n;
         }

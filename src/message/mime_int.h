@@ -11,6 +11,10 @@
 
 #define NODE_NONE PART_NONE
 
+/* Longer boundaries are illegal (RFC 2046 section 5.1.1: 70); of one that is cut only the begin is
+ * compared. */
+#define BOUNDARY_MAX 1000
+
 struct text_ref {
     uint32_t at, n; /* in mime_parser.texts */
 };

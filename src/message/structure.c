@@ -4,10 +4,7 @@
 #include "message/imapstr_int.h"
 #include "message/mime_int.h"
 
-/* Longer boundaries are illegal (RFC 2046 section 5.1.1: 70); as a boundary is compared with the
- * begin of a line, a cut one still works. */
-#define BOUNDARY_MAX 1000
-#define CHARSET_MAX  40
+#define CHARSET_MAX 40
 
 struct mime_fields {
     struct span type, cte, id, description, disposition, language, location, md5;

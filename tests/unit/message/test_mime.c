@@ -218,10 +218,13 @@ static void test_boundaries(void **state)
     static const char *const cases[][2] = {
         {"Content-Type: multipart/mixed; boundary=a\n\n--a\n\n1\n--a\n\n2\n--a--\n\n--a\n\n3\n",
          "1|2|"},
-        /* Transport padding; only the begin of the line counts (RFC 2046 section 5.1.1). */
+        /* Transport padding; what follows white space or "--" does not count. */
         {"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a  "
-         "\r\n\r\n1\r\n--ax\r\n\r\n2\r\n--a--x",
+         "\r\n\r\n1\r\n--a\tx\r\n\r\n2\r\n--a--x",
          "1|2|"},
+        /* A line that merely begins like a boundary is none. */
+        {"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\r\n1\r\n--ax\r\n--a-\r\n--a--",
+         "1\r\n--ax\r\n--a-|"},
         /* Not at the begin of a line; the blank line and the boundary. */
         {"Content-Type: multipart/mixed; boundary=a\n\n --a\n--a\n\n--a\n\nx --a\n -\n-\n--b\n--a",
          "|x --a\n -\n-\n--b||"},
@@ -240,6 +243,21 @@ static void test_boundaries(void **state)
         {"Content-Type: multipart/mixed; boundary=ab\n\n--ab\n"
          "Content-Type: multipart/mixed; boundary=a\n\n--a\n\n1\n--a--\n--ab\n\n2\n--ab--\n",
          "1|2|"},
+        {"Content-Type: multipart/mixed; boundary=b1\n\n--b1\n"
+         "Content-Type: multipart/mixed; boundary=b10\n\n--b10\n\n1\n--b10\n\n2\n--b10--\n"
+         "--b1\n\n3\n--b10\n--b1--\n",
+         "1|2|3\n--b10|"},
+        {"Content-Type: multipart/mixed; boundary=b10\n\n--b10\n"
+         "Content-Type: multipart/mixed; boundary=b1\n\n--b1\n\n1\n--b10\n\n2\n--b1\n--b10--\n",
+         "1|2\n--b1|"},
+        {"Content-Type: multipart/mixed; boundary=a\n\n--a\n"
+         "Content-Type: multipart/mixed; boundary=\"a--b c\"\n\n--a--b c\n\n1\n--a--b "
+         "c--\n--a\n\n2",
+         "1|2|"},
+        /* The inner boundary is not known: its part is not a multipart. */
+        {"Content-Type: multipart/mixed; boundary=b1\n\n--b1\nContent-Type: x/y; boundary=b10\n\n"
+         "--b10\n\n1\n--b10--\n--b1--",
+         "--b10\n\n1\n--b10--|"},
         {"Content-Type: multipart/mixed; boundary=a\n\n--a\n"
          "Content-Type: multipart/mixed; boundary=a\n\n--a\n\n1\n--a\n\n2\n--a--\n--a\n\n3\n",
          "1|2|3\n|"},
@@ -261,6 +279,47 @@ static void test_boundaries(void **state)
         list_bodies(span_str(cases[i][0]), &out);
         assert_span(buf_span(&out), cases[i][1]);
     }
+}
+
+static void test_long_boundary(void **state)
+{
+    (void)state;
+    autobuf m = BUF_INIT(100000), out = BUF_INIT(100000), name = BUF_INIT(10000);
+    for (int i = 0; i < 1500; i++)
+        buf_put_byte(&name, (char)('a' + i % 26));
+    buf_printf(&m,
+               "Content-Type: multipart/mixed; boundary=%.1500s\n\n--%.1500s\n\n1\n--%.1500s\n\n2",
+               name.p, name.p, name.p);
+    list_bodies(buf_span(&m), &out);
+    assert_span(buf_span(&out), "1|2|");
+}
+
+/* The part beyond the limit is opaque with all its octets, although its boundaries begin with those
+ * of the parts around it. */
+static void test_nesting_beyond_limit(void **state)
+{
+    (void)state;
+    autobuf m = BUF_INIT(1 << 20), rec = BUF_INIT(1 << 20);
+    size_t inside = 0;
+    for (uint32_t i = 0; i < 2000; i++) {
+        buf_printf(&m, "Content-Type: multipart/mixed; boundary=b%u\r\n\r\n", i);
+        if (i == mime_limits_default.max_depth)
+            inside = m.n;
+        buf_printf(&m, "--b%u\r\n", i);
+    }
+    buf_put_lit(&m, "\r\nleaf\r\n");
+    parse(buf_span(&m), &rec);
+    struct mime_part p;
+    uint32_t n = derived_part_count(buf_span(&rec));
+    assert_int_equal(n, mime_limits_default.max_depth + 1);
+    assert_int_equal(derived_part(buf_span(&rec), n - 1, &p), 0);
+    assert_int_equal(p.body_offset, inside);
+    assert_int_equal(p.body_length, m.n - inside);
+    struct span s;
+    assert_int_equal(derived_body(buf_span(&rec), &s), 0);
+    autobuf want = BUF_INIT(1000);
+    buf_printf(&want, "(\"application\" \"octet-stream\" NIL NIL NIL \"7bit\" %zu)", m.n - inside);
+    assert_non_null(memmem(s.p, s.n, want.p, want.n));
 }
 
 /* --- Sections ----------------------------------------------------------------------------- */
@@ -403,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_envelope_rfc9051),  cmocka_unit_test(test_envelope_forms),
         cmocka_unit_test(test_structure_rfc9051), cmocka_unit_test(test_structure_forms),
         cmocka_unit_test(test_boundaries),        cmocka_unit_test(test_sections),
+        cmocka_unit_test(test_long_boundary),     cmocka_unit_test(test_nesting_beyond_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
