@@ -30,9 +30,14 @@ def one(c, number, items):
 
 
 def body(c, number, section, peek=True):
-    key = 'BODY[%s]' % section
+    """The names of header fields may be answered as atoms or quoted, however they were asked for
+    (section 9: header-fld-name = astring)."""
+    def plain(key):
+        return key.upper().replace('"', '')
     items = one(c, number, ('BODY.PEEK[%s]' if peek else 'BODY[%s]') % section)
-    return items[key.upper()]
+    found = [v for k, v in items.items() if plain(k) == plain('BODY[%s]' % section)]
+    assert len(found) == 1, items
+    return found[0]
 
 
 # -- sets and macros
