@@ -284,8 +284,9 @@ void store_evict(struct store *store)
 /* Everything that was open is given up; uploads to segments of this log are lost. */
 static void reopen(struct account *a)
 {
-    uploads_abort(a);
+    a->state = ACCOUNT_OPENING; /* what is released now must not lead here again */
     leave_awake(a);
+    uploads_abort(a);
     if (a->checkpoint)
         (void)!checkpoint_end(take_ptr(a->checkpoint), NULL, NULL);
     index_close(take_ptr(a->index));

@@ -32,6 +32,8 @@ struct batch {
     struct index_txn *txn;
     struct request *first, **end; /* evaluated, in order */
     size_t count;
+    size_t settled; /* so many of them were refused before anything of the batch changed: whatever
+                       becomes of it, their answers stand */
     struct eval eval;
     bool evaluating; /* eval is in the middle of eval.r, which is not yet in the list */
     bool expunged;   /* something may have died */
@@ -267,8 +269,8 @@ static void answer_all(struct request *first)
     }
 }
 
-/* Nothing of the batch happened (error), or nobody knows (ERR_UNKNOWN). Those that were refused for
- * reasons of their own keep these. */
+/* Nothing of the batch happened (error), or nobody knows (ERR_UNKNOWN). Refusals that may depend on
+ * other requests of the batch are void, too. */
 static void batch_void(struct batch *b, int error)
 {
     struct account *a = b->account;
@@ -278,8 +280,9 @@ static void batch_void(struct batch *b, int error)
         batch_add(b, b->eval.r);
         first = b->first;
     }
+    size_t i = 0;
     for (struct request *r = first; r; r = r->next)
-        if (r->result.error == 0)
+        if (i++ >= b->settled)
             clear_result(r, error);
     log_unstage(b->log);
     index_write_abort(b->txn);
@@ -307,11 +310,12 @@ static void batch_no_space(struct batch *b)
         batch_void(b, ERR_NO_SPACE);
         return;
     }
-    for (struct request *r = b->first, *next; r; r = next) {
+    size_t i = 0;
+    for (struct request *r = b->first, *next; r; r = next, i++) {
         next = r->next;
         r->next = NULL;
-        bool fails = grows(r);
-        if (!fails || r->result.error == 0)
+        bool fails = i < b->settled || (grows(r) && r->result.error == 0);
+        if (i >= b->settled)
             clear_result(r, fails ? ERR_NO_SPACE : 0);
         struct request ***end = fails ? &refused_end : &again_end;
         **end = r;
@@ -389,6 +393,8 @@ static int conclude(struct batch *b, int refused)
     b->expunged = b->expunged || expunges(r);
     if (refused)
         clear_result(r, refused);
+    if (refused && b->frames == 0 && b->settled == b->count - 1)
+        b->settled++;
     if (index_failed(b->index))
         return index_failed(b->index);
     if (error == ERR_LIMIT) /* a frame too large for the log: nothing was staged */
