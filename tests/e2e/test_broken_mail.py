@@ -12,7 +12,7 @@ ITEMS = '(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE BODY.PE
 
 def nested(depth):
     """multipart in multipart in ..."""
-    head = b''.join(b'Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n' % (i, i) for i in range(depth))
+    head = b''.join(b'Content-Type: multipart/mixed; boundary=b%05d\r\n\r\n--b%05d\r\n' % (i, i) for i in range(depth))
     return b'Subject: deep\r\nMIME-Version: 1.0\r\n' + head + b'\r\nleaf\r\n'
 
 
