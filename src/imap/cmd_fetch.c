@@ -257,7 +257,9 @@ static int fetch_rows(struct task *t, struct snap *snap)
     while (rc == 0 && rows < FETCH_ROWS && bytes < FETCH_BYTES && st->have_batch &&
            !session_full(s)) {
         struct buf *b = respond_begin(s);
-        for (size_t start = b->n; rc == 0 && b->n >= start && b->n - start < FETCH_CHUNK; rows++) {
+        for (size_t start = b->n;
+             rc == 0 && bytes < FETCH_BYTES && b->n >= start && b->n - start < FETCH_CHUNK;
+             rows++) {
             struct view_walk before = st->walk;
             if ((rc = view_cursor_next(c, &m)) != 0)
                 break;
