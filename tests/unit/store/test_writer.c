@@ -332,7 +332,7 @@ static void upload_that_fails_is_refused(void **state)
     asked_free(big);
     expect(f, ask_append(f, "INBOX", "x", 0, ""), 0);
     /* Abandoned uploads leave no file. */
-    upload_free(ask_big(f, 2 << 20)->messages[0].upload);
+    asked_free(ask_big(f, 2 << 20));
 }
 
 static void failed_sync_with_an_upload_under_way(void **state)
@@ -660,19 +660,17 @@ static void crash_once(uint64_t seed, uint64_t die_after, bool power, struct buf
     }
     while (manual_host_step(&f->host))
         ;
-    account_unref(take_ptr(f->account));
-    store_free(take_ptr(f->store));
-    manual_host_done(&f->host);
     for (int i = 1; i <= submitted; i++) {
         int error = asked[i]->r.result.error;
         assert_true(asked[i]->answered);
         /* A refusal for reasons of its own is an answer as good as success. */
         if (error != ERR_UNKNOWN && error != ERR_CLOSED && error != ERR_IO && error != ERR_NO_SPACE)
             acknowledged = i;
-        for (size_t k = 0; k < asked[i]->r.message_count; k++)
-            asked[i]->messages[k].upload = NULL; /* of the store that is gone */
         asked_free(asked[i]);
     }
+    account_unref(take_ptr(f->account));
+    store_free(take_ptr(f->store));
+    manual_host_done(&f->host);
     if (power) {
         fault_fs_power_loss(&t.fs);
         index_set_boot_for_test("another boot");
