@@ -73,9 +73,10 @@ int segment_header_get(const char from[SEGMENT_HEADER], struct segment_header *r
 {
     if (memcmp(from, segment_magic, 8) != 0 || load_le32(from + 64) != crc32c(0, from, 64))
         return ERR_CORRUPT;
-    if (load_le16(from + 8) != LOG_VERSION)
+    uint16_t kind = load_le16(from + 10);
+    if (load_le16(from + 8) != LOG_VERSION || kind < SEGMENT_LOG || kind > SEGMENT_BASE)
         return ERR_VERSION;
-    ret->kind = load_le16(from + 10);
+    ret->kind = kind;
     ret->incarnation = load_le32(from + 12);
     memcpy(ret->id, from + 16, LOG_ID_LEN);
     ret->number = load_le64(from + 32);

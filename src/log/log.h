@@ -121,7 +121,8 @@ struct log_external;
 int log_external_begin(struct log *log, struct log_external **ret, struct err *err) must_check;
 int log_external_write(struct log_external *x, struct span bytes, struct err *err) must_check;
 int log_external_sync_run(struct log_external *x); /* any thread; 0 or ERR_IO */
-/* After a successful sync: the payload's position, to be linked by a frame. The object is freed. */
+/* After a successful sync: the payload's position, to be linked by a frame. The object is freed.
+ * One whose link never came (a crash) stays as LOG_SEGMENT_EXTERNAL until the store drops it. */
 void log_external_finish(struct log_external *x, uint64_t *ret_segment, uint64_t *ret_offset);
 /* Where the payload will be; positions are final from the beginning. */
 void log_external_where(const struct log_external *x, uint64_t *ret_segment, uint64_t *ret_offset);
@@ -178,7 +179,9 @@ int log_segments(struct log *log, int (*each)(void *ctx, const struct log_segmen
  * frame whose effect the dump contains) and follow no gap rule; log_base_finish syncs it and
  * switches the manifest atomically: replay then begins with the base and goes on with the frames
  * after as_of. Segments before become payload-only. Blocking (a worker may call these while the
- * loop thread does not touch the base; positions are final). */
+ * loop thread does not touch the base; positions are final). It must be finished or aborted before
+ * the log is closed. After a failed put only abort is left. Finish frees it in any case:
+ * ERR_UNKNOWN closes the log for writing, after other errors the log is as before. */
 struct log_base;
 int log_base_begin(struct log *log, uint64_t as_of, struct log_base **ret,
                    struct err *err) must_check;

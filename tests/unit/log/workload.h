@@ -39,6 +39,7 @@ struct workload {
     struct fault *fault;
     struct log_options options;
     struct log *log;
+    struct log_base *base; /* under way */
     struct model model;
     bool retry; /* after a failure go on; else stop at the first ERR_UNKNOWN */
     bool dead;
