@@ -51,7 +51,8 @@ bool frame_header_get(const char from[FRAME_HEADER], const struct frame_place *p
         .payload_crc = load_le32(from + 56),
         .flags = load_le32(from + 60),
     };
-    return ret->ops_length <= LOG_OPS_MAX && ret->payload_length <= LOG_PAYLOAD_MAX;
+    return ret->ops_length <= LOG_OPS_MAX && ret->payload_length <= LOG_PAYLOAD_MAX &&
+           ret->durable <= ret->seq && ret->seq <= LOG_SEQ_MAX;
 }
 
 void segment_header_put(char to[SEGMENT_HEADER], const struct segment_header *h)
@@ -83,7 +84,7 @@ int segment_header_get(const char from[SEGMENT_HEADER], struct segment_header *r
     ret->first_seq = load_le64(from + 40);
     ret->created = load_le64(from + 48);
     ret->key = load_le64(from + 56);
-    return 0;
+    return ret->first_seq <= LOG_SEQ_MAX ? 0 : ERR_CORRUPT;
 }
 
 void payload_header_put(struct buf *b, const struct payload_header *h)

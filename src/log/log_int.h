@@ -13,6 +13,8 @@ enum {
     LOG_FDS_MAX = 16, /* descriptors of older segments kept open */
 };
 
+#define LOG_SEQ_MAX (UINT64_MAX / 2) /* so that sums cannot overflow */
+
 enum segment_kind { SEGMENT_LOG = 1, SEGMENT_EXTERNAL = 2, SEGMENT_BASE = 3 };
 
 struct frame_header {

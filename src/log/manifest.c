@@ -119,7 +119,7 @@ static bool decode_segment(struct log *log, struct reader *r)
     uint64_t dropped_at = read_u64(r);
     if (kind < SEGMENT_LOG || kind > SEGMENT_BASE || role > LOG_SEGMENT_DROPPED ||
         number > UINT64_MAX / 2 || (size && size < SEGMENT_HEADER) || size > INT64_MAX ||
-        segment_find(log, number))
+        first > LOG_SEQ_MAX || segment_find(log, number))
         r->bad = true;
     if (r->bad)
         return false;
@@ -155,7 +155,10 @@ static int decode(struct log *log, struct span bytes, struct err *err)
     log->tail_durable = read_u64(&r);
     for (uint32_t n = read_u32(&r); n > 0 && decode_segment(log, &r); n--)
         ;
-    if (r.bad || next > UINT64_MAX / 2 || next < log->next_number || reader_left(&r) > 0)
+    if (r.bad || next > UINT64_MAX / 2 || next < log->next_number || reader_left(&r) > 0 ||
+        log->replay_seq > LOG_SEQ_MAX || log->tail_seq > LOG_SEQ_MAX ||
+        log->tail_durable > LOG_SEQ_MAX || log->tail_size > INT64_MAX ||
+        log->tail_size < SEGMENT_HEADER || log->tail_size % FRAME_ALIGN)
         return err_set(err, ERR_CORRUPT, "%s/manifest contradicts itself", log->dir);
     log->next_number = next;
     return 0;

@@ -80,6 +80,11 @@ static void accept_frame(struct tail *t, const struct log_frame *f, uint64_t end
     t->after_damage = false;
 }
 
+static uint64_t align_up(uint64_t at)
+{
+    return (at + FRAME_ALIGN - 1) / FRAME_ALIGN * FRAME_ALIGN;
+}
+
 /* Walks one segment to where the log ends in it. Returns 1 if that is before the end of the file.
  */
 static int walk_segment(struct log *log, struct segment *s, uint64_t at, struct tail *t,
@@ -111,7 +116,7 @@ static int walk_segment(struct log *log, struct segment *s, uint64_t at, struct 
         t->after_damage = true;
         if (r == SCAN_BAD)
             rc = scan_resync(&scan, err);
-        t->end = (scan.at + FRAME_ALIGN - 1) / FRAME_ALIGN * FRAME_ALIGN;
+        t->end = align_up(scan.at);
     }
     scan_done(&scan);
     return r == SCAN_FAILED ? ERR_IO : rc;
@@ -139,14 +144,15 @@ static bool enter_segment(struct log *log, const struct segment *s, struct tail 
 
 static int find_tail(struct log *log, struct tail *t, struct err *err)
 {
+    const struct segment *first = segment_find(log, log->tail_segment);
+    bool cut = first && !first->missing && first->size < log->tail_size;
+    if (cut) /* what was durable is not there; the log goes on where it ends now */
+        log->tail_size = MAX((uint64_t)SEGMENT_HEADER, align_up(first->size));
     *t = (struct tail){.segment = log->tail_segment,
                        .end = log->tail_size,
                        .last_seq = log->tail_seq,
                        .watermark = MAX(log->tail_seq, log->tail_durable)};
-    const struct segment *first = segment_find(log, log->tail_segment);
-    if (first && !first->missing && first->size < log->tail_size)
-        t->damaged++; /* what was durable is not there */
-    t->damaged += first && first->headless;
+    t->damaged = cut + (first && first->headless);
     int rc = find_watermark(log, t, err);
     for (size_t i = 0; i < log->segment_count && rc == 0; i++) {
         struct segment *s = log->segments[i];
@@ -353,7 +359,8 @@ int tail_open(struct log *log, struct log_report *report, struct err *err)
     struct segment *current = log->current;
     int rc = 0;
     if (current && !current->missing && !current->headless &&
-        current->number == log->tail_segment && current->size == log->tail_size) {
+        current->number == log->tail_segment && current->size == log->tail_size &&
+        log->tail_durable <= log->tail_seq) {
         /* Closed cleanly. The manifest itself may be one whose last step failed. */
         if ((rc = log->fs->sync_dir(log->fs->ctx, log->dir)) != 0)
             return log_errno(err, rc, "sync", log->dir);

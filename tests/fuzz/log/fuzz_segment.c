@@ -75,7 +75,8 @@ static void put_segment(struct build *b, struct log *log)
 
 static void put_raw(struct build *b, const char *name)
 {
-    struct span bytes = read_bytes(&b->in, MIN((size_t)read_u8(&b->in), reader_left(&b->in)));
+    size_t n = read_u8(&b->in);
+    struct span bytes = read_bytes(&b->in, MIN(n, reader_left(&b->in)));
     char path[64];
     struct log_file *f;
     struct iovec iov = {(void *)(uintptr_t)bytes.p, bytes.n};
@@ -177,6 +178,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             fprintf(stderr, "%s\n", err.text);
             invariant(!"opens once, but not twice");
         }
+        if (log_last_seq(log) != seq)
+            fprintf(stderr, "%llu, now %llu\n", (unsigned long long)seq,
+                    (unsigned long long)log_last_seq(log));
         invariant(log_last_seq(log) == seq);
         log_close(log);
     }
