@@ -168,15 +168,15 @@ static void on_shutdown(struct daemon *d)
 {
     struct login *login = d->owner;
     struct session *s, *next;
-    struct port *p;
+    struct port *p, *next_port;
     login->daemon = d;
     login->stopping = true;
-    list_each(p, &login->ports, link)
+    list_each_safe(p, next_port, &login->ports, link)
     {
         listener_free(p->listener);
-        p->listener = NULL;
+        list_remove(&p->link);
+        free(p);
     }
-    list_init(&login->ports);
     list_each_safe(s, next, &login->sessions, link) session_bye(s, "Server is shutting down");
     login_check_limits(login);
 }
