@@ -104,7 +104,8 @@ void ranges_remove(struct ranges *r, uint32_t lo, uint32_t hi)
         to++;
     if (to < r->n && r->v[to].lo <= hi)
         r->v[to].lo = hi + 1;
-    memmove(r->v + i, r->v + to, (r->n - to) * sizeof(*r->v));
+    if (to > i) /* never on the NULL of an empty set */
+        memmove(r->v + i, r->v + to, (r->n - to) * sizeof(*r->v));
     r->n -= to - i;
 }
 
