@@ -1,6 +1,7 @@
 """Perl's Mail::IMAPClient: its own test suite, from its source package (see install-packages)."""
 import glob
 import os
+import re
 import tarfile
 
 import pytest
@@ -21,6 +22,12 @@ def test_own_suite(server, user, tmp_path):
     write(source + '/test.txt', 'server=127.0.0.1\nuser=%s\npassed=%s\nport=%d\nauthmechanism=LOGIN\n'
           % (user, PASSWORD, server.imap))
     tests = sorted('t/' + os.path.basename(p) for p in glob.glob(source + '/t/*.t') if 'pod' not in p)
-    text = run(['prove', '-Ilib', '-v'] + tests, tmp_path, cwd=source, timeout=90)
-    assert 'Result: PASS' in text
-    assert 'basic.t' in text and 'skipped' not in [line for line in text.splitlines() if 'basic.t' in line][-1], text
+    text = run(['prove', '-Ilib', '-v'] + tests, tmp_path, cwd=source, timeout=90, check=False)
+    # Two of its tests want a mailbox that CREATE makes on the way to another one to be \\Noselect; section
+    # 6.3.4 lets it be a real one, as with Martlet.
+    failed = set(re.findall(r'^not ok \d+ - (.*)', text, re.M))
+    allowed = {'folders() excludes /Noselect mailbox', 'not selectable (non-mailbox w/inferior)'}
+    assert failed <= allowed, failed
+    if not failed:
+        assert 'Result: PASS' in text, text[-2000:]
+    assert re.search(r'basic\.t \.+', text) and len(re.findall(r'^ok \d+', text, re.M)) > 200, text[-2000:]
