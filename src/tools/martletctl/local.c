@@ -179,6 +179,17 @@ static void close_local(void *ctx)
     free(l);
 }
 
+/* A mistyped directory must not become an empty store. */
+static int check_directory(const struct local *l, struct err *err)
+{
+    autobuf site = BUF_INIT(BUF_UNLIMITED);
+    buf_printf(&site, "%s/site", l->options->state_dir);
+    if (access(site.p, F_OK) == 0)
+        return 0;
+    return err_set(err, ERR_NOT_FOUND, "%s is not the state directory of a server that has run",
+                   l->options->state_dir);
+}
+
 static int take_lock(struct local *l, struct err *err)
 {
     autobuf path = BUF_INIT(4096);
@@ -202,7 +213,9 @@ int local_open(const struct options *o, struct access *ret, struct err *err)
     list_init(&l->calls);
     struct store_options options = {.dir = o->state_dir, .open_max = 2};
     struct store_host host = {l, host_work, host_defer};
-    int rc = take_lock(l, err);
+    int rc = check_directory(l, err);
+    if (rc == 0)
+        rc = take_lock(l, err);
     if (rc == 0)
         rc = store_new(&options, &host, &l->store, err);
     if (rc == 0)
