@@ -89,6 +89,7 @@ static void open_run(void *arg)
     o->error = log_open(&options, log_dir.p, &o->log, NULL, &o->err);
     if (o->error)
         return;
+    (void)!log_sweep(o->log, NULL); /* segments whose grace is over; they can wait */
     o->error = recover_index(index_dir.p, o->log, a->fresh, &o->index, &o->report, &o->err);
     if (o->error)
         log_close(take_ptr(o->log));

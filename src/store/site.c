@@ -32,6 +32,7 @@ struct site {
     bool broken;
     struct index_txn *txn;
     struct log_sync sync;
+    struct checkpoint *checkpoint; /* a worker makes it */
 };
 
 /* --- making an account --- */
@@ -152,16 +153,44 @@ static void sync_run(void *arg)
     log_sync_run(&((struct site *)arg)->sync);
 }
 
+/* --- checkpoints: they bound the replay here, too --- */
+
+static void checkpoint_work(void *arg)
+{
+    checkpoint_run(((struct site *)arg)->checkpoint);
+}
+
+static void checkpoint_made(void *arg)
+{
+    struct site *site = arg;
+    struct index_txn *txn = NULL;
+    bool noted = !site->broken && !site->busy && index_write_begin(site->index, &txn) == 0;
+    (void)!checkpoint_end(take_ptr(site->checkpoint), noted ? txn : NULL, NULL);
+    if (noted && index_write_commit(txn))
+        site->broken = true;
+}
+
+static void begin_checkpoint(struct site *site)
+{
+    if (site->checkpoint || site->store->closing)
+        return;
+    if (checkpoint_begin(site->index, &site->checkpoint, NULL) == 0)
+        store_work(site->store, checkpoint_work, checkpoint_made, site);
+}
+
 static void sync_done(void *arg)
 {
     struct site *site = arg;
     struct err err = {0};
     int error = log_sync_end(site->log, &site->sync, &err);
+    bool due = checkpoint_due(site->txn);
     if (error)
         index_write_abort(site->txn);
     else
         error = index_write_commit(site->txn);
     site->txn = NULL;
+    if (due && !error)
+        begin_checkpoint(site);
     if (error) {
         /* The next start of the process opens it anew. */
         log_text(LOG_ERROR, "site-log-failed", "%s", err.code ? err.text : err_name(error));
@@ -306,7 +335,10 @@ void site_close(struct store *store)
     struct site *site = take_ptr(store->site);
     if (!site)
         return;
-    index_close(site->index);
+    if (store->options.no_checkpoint_on_close || index_failed(site->index))
+        index_close(site->index);
+    else
+        (void)!index_close_clean(site->index, NULL);
     log_close(site->log);
     free(site);
 }
