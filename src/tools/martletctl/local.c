@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/list.h"
-#include "ctl.h"
+#include "tools/martletctl/ctl.h"
 #include "store/maintain.h"
 
 /* Worker jobs and deferred calls, one after the other. */

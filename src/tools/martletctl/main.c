@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 #include "conf/conf.h"
-#include "ctl.h"
+#include "tools/martletctl/ctl.h"
 
 static const char usage_text[] =
     "martletctl [--dir DIR | -c FILE] COMMAND [OPTIONS] [ACCOUNT... | --all]\n"

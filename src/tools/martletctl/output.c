@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "ctl.h"
+#include "tools/martletctl/ctl.h"
 
 void report_init(struct report *r, const struct options *o, size_t width)
 {

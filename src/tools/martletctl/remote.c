@@ -6,7 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "ctl.h"
+#include "tools/martletctl/ctl.h"
 #include "ipc/channel.h"
 
 enum { PROCESSES_MAX = 256, ANSWER_MS = 10000 };
