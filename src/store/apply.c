@@ -324,55 +324,126 @@ static int apply_order(struct apply *a)
                    (unsigned long long)s->applied_seq);
 }
 
-static int apply_ops(struct apply *a, struct span ops)
+/* One operation: ERR_AGAIN, or at the end 0. */
+static int apply_one(struct apply *a, struct op_reader *reader)
 {
-    struct op_reader reader;
     struct op op;
-    int rc;
+    int rc = op_next(reader, &op, a->err);
 
-    op_reader_init(&reader, ops);
-    while ((rc = op_next(&reader, &op, a->err)) == 0) {
-        rc = op.kind >= OP_OPTIONAL ? 0 : apply_op(a, &op);
-        if (rc)
-            break;
-        a->state.ops_since_checkpoint++;
-    }
-    op_reader_done(&reader);
     if (rc == ERR_NOT_FOUND)
-        rc = apply_settle(a);
+        return apply_settle(a);
+    if (rc == 0 && op.kind < OP_OPTIONAL)
+        rc = apply_op(a, &op);
+    if (rc)
+        return rc;
+    a->state.ops_since_checkpoint++;
+    return ERR_AGAIN;
+}
+
+/* Before the first operation. */
+static int frame_begin(struct apply *a)
+{
+    static const struct apply_options plain;
+    int rc = index_state_get(a->txn, &a->state);
+
+    if (!a->options)
+        a->options = &plain;
+    return rc ? rc : apply_order(a);
+}
+
+/* After the last one, or an error. */
+static int frame_end(struct apply *a, struct span ops, int rc)
+{
     /* After an error the stream is void, as is the whole transaction. */
     if (a->appender)
         (void)!rows_append_end(take_ptr(a->appender));
-    return rc;
+    if (rc) {
+        if (a->err && a->err->code != rc)
+            err_set(a->err, rc, "frame %llu: %s", (unsigned long long)a->frame->seq, err_name(rc));
+        return rc;
+    }
+    if (!a->state.base)
+        a->state.applied_seq = a->frame->seq;
+    a->state.applied_time = a->frame->time;
+    a->state.bytes_since_checkpoint += ops.n;
+    return index_state_put(a->txn, &a->state);
+}
+
+/* Of a later version, which said that it may be skipped. */
+static int frame_skip(struct index_txn *txn, const struct log_frame *frame)
+{
+    struct index_state state;
+    int rc = index_state_get(txn, &state);
+
+    state.applied_seq = frame->seq;
+    return rc ? rc : index_state_put(txn, &state);
 }
 
 int apply_frame(struct index_txn *txn, const struct apply_options *options,
                 const struct log_frame *frame, struct span ops, struct err *err)
 {
-    static const struct apply_options plain;
-    struct apply a = {
-        .txn = txn, .options = options ? options : &plain, .frame = frame, .err = err};
-    int rc = index_state_get(txn, &a.state);
+    struct apply a = {.txn = txn, .options = options, .frame = frame, .err = err};
+    struct op_reader reader;
+    int rc;
 
-    if (rc == 0 && frame->type & LOG_FRAME_OPTIONAL) {
-        /* Of a later version, which said that it may be skipped. */
-        a.state.applied_seq = frame->seq;
-        return index_state_put(txn, &a.state);
-    }
+    if (frame->type & LOG_FRAME_OPTIONAL)
+        return frame_skip(txn, frame);
+    op_reader_init(&reader, ops);
+    rc = frame_begin(&a);
     if (rc == 0)
-        rc = apply_order(&a);
+        do
+            rc = apply_one(&a, &reader);
+        while (rc == ERR_AGAIN);
+    op_reader_done(&reader);
+    return frame_end(&a, ops, rc);
+}
+
+struct applying {
+    struct apply a;
+    struct apply_options options;
+    struct log_frame frame;
+    struct op_reader reader;
+    struct span ops;
+    bool begun;
+};
+
+struct applying *apply_begin(struct index_txn *txn, const struct apply_options *options,
+                             const struct log_frame *frame, struct span ops, struct err *err)
+{
+    struct applying *p = xnew(struct applying);
+
+    p->frame = *frame;
+    if (options)
+        p->options = *options;
+    p->a = (struct apply){.txn = txn, .options = &p->options, .frame = &p->frame, .err = err};
+    p->ops = ops;
+    op_reader_init(&p->reader, ops);
+    return p;
+}
+
+int apply_step(struct applying *p)
+{
+    int rc = p->begun ? 0 : frame_begin(&p->a);
+
+    p->begun = true;
     if (rc == 0)
-        rc = apply_ops(&a, ops);
-    if (rc) {
-        if (err && err->code != rc)
-            err_set(err, rc, "frame %llu: %s", (unsigned long long)frame->seq, err_name(rc));
+        rc = apply_one(&p->a, &p->reader);
+    if (rc == ERR_AGAIN)
         return rc;
-    }
-    if (!a.state.base)
-        a.state.applied_seq = frame->seq;
-    a.state.applied_time = frame->time;
-    a.state.bytes_since_checkpoint += ops.n;
-    return index_state_put(txn, &a.state);
+    rc = frame_end(&p->a, p->ops, rc);
+    op_reader_done(&p->reader);
+    free(p);
+    return rc;
+}
+
+void apply_cancel(struct applying *p)
+{
+    if (!p)
+        return;
+    if (p->a.appender)
+        (void)!rows_append_end(take_ptr(p->a.appender));
+    op_reader_done(&p->reader);
+    free(p);
 }
 
 /* --- what needs no operation --- */

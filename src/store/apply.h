@@ -30,6 +30,15 @@ struct apply_options {
 int apply_frame(struct index_txn *txn, const struct apply_options *options,
                 const struct log_frame *frame, struct span ops, struct err *err) must_check;
 
+/* The same, an operation at a time, so that a large change need not hold up everything else. ops
+ * and err must stay; nothing else may change the transaction meanwhile. apply_step: ERR_AGAIN until
+ * it returns what apply_frame would; then, or by apply_cancel, the object is freed. */
+struct applying;
+struct applying *apply_begin(struct index_txn *txn, const struct apply_options *options,
+                             const struct log_frame *frame, struct span ops, struct err *err);
+int apply_step(struct applying *p) must_check;
+void apply_cancel(struct applying *p); /* the transaction is void; NULL is allowed */
+
 /* Forget the ghosts of a mailbox (0: of all) that were expunged at or before upto_modseq. Their
  * messages lose a reference. *ret_left (may be NULL): ghosts that remain in the mailbox. Index
  * only, no operation. */

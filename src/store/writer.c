@@ -35,14 +35,17 @@ struct batch {
     size_t settled; /* so many of them were refused before anything of the batch changed: whatever
                        becomes of it, their answers stand */
     struct eval eval;
-    bool evaluating; /* eval is in the middle of eval.r, which is not yet in the list */
+    bool evaluating;           /* eval is in the middle of eval.r, which is not yet in the list */
+    struct applying *applying; /* or its operations are being applied */
+    struct err apply_err;
     bool expunged;   /* something may have died */
     bool index_only; /* the transaction holds something that needs no frame */
     size_t frames;
     struct buf ops, payload;
     uint64_t payload_bytes, begun_us;
     struct ranges touched;
-    struct buf recents; /* claims that this batch logs */
+    struct ranges ghosted; /* mailboxes in which it left ghosts */
+    struct buf recents;    /* claims that this batch logs */
     struct log_sync sync;
 };
 
@@ -183,9 +186,17 @@ void account_submit(struct account *account, struct request *r)
 
 /* --- a batch --- */
 
+/* Whether expunged rows must stay as ghosts: a session shows the mailbox, or another than the
+ * requester's could come to show it (as it is without this batch) before the batch is committed. */
 static bool watched(void *ctx, uint32_t mailbox)
 {
-    return watches_any(ctx, mailbox);
+    struct batch *b = ctx;
+    struct account *a = b->account;
+    enum { WRITER_AND_REQUESTER = 2 };
+    if (!watches_any(a, mailbox) && a->refs <= WRITER_AND_REQUESTER)
+        return false;
+    ranges_add(&b->ghosted, mailbox, mailbox);
+    return true;
 }
 
 /* Free space below the reserve: what makes the account grow is refused, what makes it shrink goes
@@ -249,6 +260,7 @@ static void batch_free(struct batch *b)
     buf_done(&b->payload);
     buf_done(&b->recents);
     ranges_done(&b->touched);
+    ranges_done(&b->ghosted);
     free(b);
     account_release(a);
 }
@@ -275,6 +287,7 @@ static void batch_void(struct batch *b, int error)
 {
     struct account *a = b->account;
     struct request *first = b->first;
+    apply_cancel(b->applying);
     if (b->evaluating) {
         eval_done(&b->eval);
         batch_add(b, b->eval.r);
@@ -343,10 +356,20 @@ static int keep_derived(struct batch *b, const struct request *r)
     return error;
 }
 
-/* Stage and apply the operations of a request (or of none) as one frame. */
-static int put_frame(struct batch *b, size_t ops_start, size_t payload_start)
+static int applied(struct batch *b, int error)
 {
-    struct apply_options options = {.watched = watched, .ctx = b->account};
+    if (error && error != ERR_AGAIN) {
+        log_text(LOG_ERROR, "apply-failed", "%s", b->apply_err.text);
+        index_fail(b->index, error);
+    }
+    return error;
+}
+
+/* Stage and apply the operations of a request (or of none) as one frame. ERR_AGAIN, if `sliced`:
+ * b->applying goes on with it. */
+static int put_frame(struct batch *b, size_t ops_start, size_t payload_start, bool sliced)
+{
+    struct apply_options options = {.watched = watched, .ctx = b};
     struct span ops = span_skip(buf_span(&b->ops), ops_start);
     struct span list = span_skip(buf_span(&b->payload), payload_start);
     const struct span *payload = (const struct span *)(const void *)list.p;
@@ -357,13 +380,12 @@ static int put_frame(struct batch *b, size_t ops_start, size_t payload_start)
         return error;
     b->frames++;
     b->payload_bytes += frame.payload_length;
-    struct err err = {0};
-    error = apply_frame(b->txn, &options, &frame, ops, &err);
-    if (error) {
-        log_text(LOG_ERROR, "apply-failed", "%s", err.text);
-        index_fail(b->index, error);
+    b->apply_err = (struct err){0};
+    if (sliced) {
+        b->applying = apply_begin(b->txn, &options, &frame, ops, &b->apply_err);
+        return ERR_AGAIN;
     }
-    return error;
+    return applied(b, apply_frame(b->txn, &options, &frame, ops, &b->apply_err));
 }
 
 static bool expunges(const struct request *r)
@@ -372,62 +394,88 @@ static bool expunges(const struct request *r)
            r->kind == REQUEST_RENAME;
 }
 
-/* The evaluation of eval.r ended with `error`: apply what it came to. Only errors that end the
- * batch are returned. */
-static int conclude(struct batch *b, int refused)
+/* The request of eval is through, with `refused` (its own fault) or `error` (the batch's, except
+ * ERR_LIMIT: a frame too large for the log, nothing was staged). Only errors that end the batch are
+ * returned. */
+static int conclude(struct batch *b, int refused, int error)
 {
     struct eval *e = &b->eval;
     struct request *r = e->r;
-    int error = 0;
+    if (error == 0 && refused == 0 && r->kind == REQUEST_APPEND && b->ops.n > e->ops_start)
+        error = keep_derived(b, r);
     b->evaluating = false;
-    if (refused == 0 && r->kind == REQUEST_DERIVED) {
-        error = apply_derived(b->txn, r->message_id, r->derived);
-        b->index_only = true;
-    } else if (refused == 0 && b->ops.n > e->ops_start) {
-        error = put_frame(b, e->ops_start, e->payload_start);
-        if (error == 0 && r->kind == REQUEST_APPEND)
-            error = keep_derived(b, r);
-    }
     eval_done(e);
     batch_add(b, r);
     b->expunged = b->expunged || expunges(r);
+    if (error == ERR_LIMIT)
+        refused = error;
     if (refused)
         clear_result(r, refused);
     if (refused && b->frames == 0 && b->settled == b->count - 1)
         b->settled++;
     if (index_failed(b->index))
         return index_failed(b->index);
-    if (error == ERR_LIMIT) /* a frame too large for the log: nothing was staged */
-        clear_result(r, error);
     return error == ERR_LIMIT ? 0 : error;
+}
+
+/* The evaluation of eval.r ended with `refused`: apply what it came to. ERR_AGAIN: b->applying. */
+static int evaluated(struct batch *b, int refused)
+{
+    struct eval *e = &b->eval;
+    struct request *r = e->r;
+    int error = 0;
+    if (refused == 0 && r->kind == REQUEST_DERIVED) {
+        error = apply_derived(b->txn, r->message_id, r->derived);
+        b->index_only = true;
+    } else if (refused == 0 && b->ops.n > e->ops_start) {
+        bool sliced = ranges_count(&r->result.uids) > 2 * EVAL_OP_UIDS;
+        error = put_frame(b, e->ops_start, e->payload_start, sliced);
+    }
+    return error == ERR_AGAIN ? error : conclude(b, refused, error);
+}
+
+/* A part of the work on eval.r: ERR_AGAIN, or as conclude. */
+static int work_on_request(struct batch *b)
+{
+    int error;
+    if (b->applying) {
+        error = apply_step(b->applying);
+        if (error == ERR_AGAIN)
+            return error;
+        b->applying = NULL;
+        return conclude(b, 0, applied(b, error));
+    }
+    error = b->eval.r->kind == REQUEST_DERIVED ? 0 : eval_step(&b->eval);
+    return error == ERR_AGAIN ? error : evaluated(b, error);
+}
+
+/* The next request of the batch, if there is room for it and one waits. */
+static struct request *next_request(struct batch *b, uint64_t now)
+{
+    if (b->count >= BATCH_REQUESTS || b->payload_bytes >= BATCH_PAYLOAD ||
+        (b->count && now - b->begun_us >= BATCH_US))
+        return NULL;
+    return dequeue(b->account);
 }
 
 /* 0: nothing more for this batch; ERR_AGAIN: the slice is over; other codes: the batch is void. */
 static int evaluate(struct batch *b)
 {
-    struct account *a = b->account;
     uint64_t slice = clock_monotonic_us(), now = slice;
     int error;
     for (;; now = clock_monotonic_us()) {
         if (!b->evaluating) {
-            bool full = b->count >= BATCH_REQUESTS || b->payload_bytes >= BATCH_PAYLOAD ||
-                        (b->count && now - b->begun_us >= BATCH_US);
-            struct request *r = full ? NULL : dequeue(a);
+            struct request *r = next_request(b, now);
             if (!r)
                 return 0;
             b->evaluating = true;
             error = eval_begin(&b->eval, r);
+            error = error ? conclude(b, error, 0) : work_on_request(b);
         } else {
-            error = ERR_AGAIN;
+            error = work_on_request(b);
         }
-        if (error == 0 || error == ERR_AGAIN)
-            error = b->eval.r->kind == REQUEST_DERIVED ? 0 : eval_step(&b->eval);
-        if (error == ERR_AGAIN) {
-            if (now - slice >= SLICE_US)
-                return ERR_AGAIN;
+        if (error == ERR_AGAIN && now - slice < SLICE_US)
             continue;
-        }
-        error = conclude(b, error);
         if (error)
             return error;
     }
@@ -451,7 +499,7 @@ static int put_recents(struct batch *b)
             return error;
     }
     buf_put_span(&b->recents, buf_span(&a->recents));
-    return b->ops.n > start ? put_frame(b, start, payload) : 0;
+    return b->ops.n > start ? put_frame(b, start, payload, false) : 0;
 }
 
 /* --- writing, syncing, committing --- */
@@ -489,16 +537,20 @@ static void consume_uploads(struct request *first)
         }
 }
 
-static void note_ghosts(struct batch *b, const struct ranges *touched)
+static void note_ghosts(struct batch *b)
 {
-    for (struct request *r = b->first; r; r = r->next) {
-        if (!expunges(r) || r->result.error || r->result.modseq == 0)
-            continue;
-        for (size_t i = 0; i < touched->n; i++)
-            for (uint32_t m = touched->v[i].lo; m <= touched->v[i].hi && m != UINT32_MAX; m++)
-                if (watches_any(b->account, m))
-                    ghosts_note(b->account, m, r->result.modseq);
-    }
+    struct account *a = b->account;
+    uint64_t newest = 0;
+    for (struct request *r = b->first; r; r = r->next)
+        newest = MAX(newest, r->result.modseq);
+    for (size_t i = 0; i < b->ghosted.n; i++)
+        for (uint32_t m = b->ghosted.v[i].lo;; m++) {
+            ghosts_note(a, m, newest);
+            if (!watches_any(a, m))
+                a->purge_wanted = true; /* nobody came */
+            if (m == b->ghosted.v[i].hi)
+                break;
+        }
 }
 
 static void begin_checkpoint(struct account *a);
@@ -517,7 +569,7 @@ static void batch_commit(struct batch *b)
         account_index_failed(a, error);
     } else {
         ghosts_swept(a);
-        note_ghosts(b, &touched);
+        note_ghosts(b);
         recents_logged(a, &b->recents);
     }
     consume_uploads(first);

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "fixture.h"
+#include "log/log.h"
 #include "store/maintain.h"
 #include "store/store_int.h"
 
@@ -316,6 +317,58 @@ static void compaction_with_grace_keeps_files(void **state)
     assert_int_equal(verify_bytes(f, mailbox_id(f, "INBOX"), 0), 19);
 }
 
+static void mostly_dead_logs_are_compacted_by_themselves(void **state)
+{
+    struct fixture *f = *state;
+    enum { BIG = 900 * 1024, COUNT = 84 };
+    autofree char *text = xmalloc(BIG + 1);
+    memset(text, 'x', BIG);
+    text[BIG] = '\0';
+    for (int i = 0; i < COUNT; i++)
+        expect(f, ask_append(f, "INBOX", text, i < 4 ? 0 : FLAG_DELETED, ""), 0);
+    assert_int_equal(log_first_seq(f->account->log), 1);
+    expect(f, ask_uids(REQUEST_EXPUNGE, mailbox_id(f, "INBOX"), "", NULL), 0);
+    assert_true(log_first_seq(f->account->log) > 1); /* a base was made */
+    expect(f, ask_append(f, "INBOX", "x", 0, ""), 0);
+    check_clean(f);
+    /* And it does not begin again. */
+    uint64_t first = log_first_seq(f->account->log);
+    expect(f, ask_store(mailbox_id(f, "INBOX"), "1", STORE_ADD, FLAG_DELETED, ""), 0);
+    expect(f, ask_uids(REQUEST_EXPUNGE, mailbox_id(f, "INBOX"), "", NULL), 0);
+    assert_int_equal(log_first_seq(f->account->log), first);
+}
+
+/* Applied in slices, with the loop and other requests between them. */
+static void large_changes_come_in_slices(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t inbox = mailbox_id(f, "INBOX"), trash = mailbox_id(f, "Trash");
+    append_many(f, 0, 50);
+    for (int i = 0; i < 10; i++)
+        expect(f, ask_uids(REQUEST_COPY, inbox, "1:60000", "INBOX"), 0);
+    struct asked *a = ask_store(inbox, "1:60000", STORE_ADD, FLAG_DELETED, "new"),
+                 *b = ask_uids(REQUEST_MOVE, inbox, "1:60000", "Trash"),
+                 *c = ask_append(f, "INBOX", "x", 0, "");
+    submit(f, a);
+    submit(f, b);
+    submit(f, c);
+    manual_host_run(&f->host);
+    assert_int_equal(ranges_count(&a->r.result.uids), 51200);
+    assert_int_equal(b->r.result.count, 51200);
+    assert_int_equal(c->r.result.first_uid, 51201);
+    asked_free(a);
+    asked_free(b);
+    asked_free(c);
+    struct asked *e = run(f, ask_uids(REQUEST_EXPUNGE, trash, "1000:50000", NULL));
+    assert_int_equal(ranges_count(&e->r.result.uids), 49001);
+    asked_free(e);
+    check_clean(f);
+    autobuf before = BUF_INIT(BUF_UNLIMITED);
+    describe(f, &before);
+    fixture_reopen(f);
+    expect_same(f, &before);
+}
+
 /* --- backup and restore --- */
 
 static uint32_t uidvalidity(struct fixture *f, const char *name)
@@ -427,6 +480,8 @@ int main(void)
         TEST(compaction_frees_space),
         TEST(compaction_meets_changes),
         TEST(compaction_with_grace_keeps_files),
+        TEST(mostly_dead_logs_are_compacted_by_themselves),
+        TEST(large_changes_come_in_slices),
         TEST(backup_and_restore),
         TEST(backup_after_compaction),
         TEST(restore_is_refused_while_in_use),

@@ -459,6 +459,37 @@ static void ghosts_stay_while_somebody_shows_them(void **state)
     assert_int_equal(ghost(f, inbox, 3), ERR_NOT_FOUND);
 }
 
+static void ghosts_for_those_who_come_meanwhile(void **state)
+{
+    struct faulty *t = *state;
+    struct fixture *f = &t->f;
+    uint32_t inbox = mailbox_id(f, "INBOX");
+    struct counted late = {0};
+    struct snap *snap;
+    expect(f, ask_append(f, "INBOX", "text", FLAG_DELETED, ""), 0);
+    expect(f, ask_append(f, "INBOX", "text", FLAG_DELETED, ""), 0);
+    account_ref(f->account); /* another session */
+    struct asked *a = ask_uids(REQUEST_EXPUNGE, inbox, "1", NULL);
+    submit(f, a);
+    while (manual_host_defer_one(&f->host))
+        ;
+    /* Applied, not yet durable: whoever selects the mailbox now still sees the message. */
+    assert_int_equal(exists(f, inbox), 2);
+    assert_int_equal(snap_begin(f->account, &snap), 0);
+    watch_add(&late.w, f->account, inbox, snap_modseq(snap), on_changed);
+    snap_end(snap);
+    manual_host_run(&f->host);
+    asked_free(a);
+    assert_int_equal(late.calls, 1);
+    assert_int_equal(ghost(f, inbox, 1), 0);
+    watch_remove(&late.w);
+    manual_host_run(&f->host);
+    assert_int_equal(ghost(f, inbox, 1), ERR_NOT_FOUND);
+    expect(f, ask_uids(REQUEST_EXPUNGE, inbox, "2", NULL), 0); /* nobody comes */
+    assert_int_equal(ghost(f, inbox, 2), ERR_NOT_FOUND);
+    account_unref(f->account);
+}
+
 /* --- many accounts --- */
 
 struct opened {
@@ -732,6 +763,7 @@ int main(void)
         TEST(failed_sync_with_an_upload_under_way),
         TEST(watches_are_told_once),
         TEST(ghosts_stay_while_somebody_shows_them),
+        TEST(ghosts_for_those_who_come_meanwhile),
         TEST(idle_accounts_sleep_and_wake),
         TEST(site_remembers_names),
         TEST(missing_account_cannot_be_opened),
