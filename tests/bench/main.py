@@ -33,7 +33,8 @@ def parse(arguments):
     parser.add_argument("--self-test", action="store_true",
                         help="Dovecot against itself: all ratios must be near 1 (is the harness fair?)")
     parser.add_argument("--messages", type=int, default=20000, metavar="N", help="size of the mailbox")
-    parser.add_argument("--only", metavar="KEYS", help="only these operations (comma-separated prefixes; see --list; also: memory, throughput)")
+    parser.add_argument("--only", metavar="KEYS",
+                        help="only these operations (comma-separated prefixes; see --list; also: memory, throughput)")
     parser.add_argument("--list", action="store_true", help="list the operations and what is to be reached, and end")
     parser.add_argument("--transport", choices=["plain", "tls", "both"], default="both")
     parser.add_argument("--tls", action="store_const", const="tls", dest="transport", help="the same as --transport tls")
@@ -118,11 +119,15 @@ class Bench:
             self.servers.append(server)
             server.start()
             self.clients[server.key] = client.LoadClient(program, corpus_directory)
-        median, mean = measure.sync_cost(self.directory)
         self.report.update(
-            corpus=self.facts,
-            sync={"median": median, "mean": mean, "file_system": measure.file_system(self.directory)},
+            corpus=self.facts, sync=self.sync_cost(),
             servers=[{"key": s.key, "title": s.title, "version": s.version(), "meter": s.meter.name} for s in self.servers])
+
+    def sync_cost(self):
+        """Of several looks the quietest: what the disk needs when nobody else uses it."""
+        median, mean = min([measure.sync_cost(self.directory), self.report.get("sync_first", (1 << 60, 0))])
+        self.report["sync_first"] = (median, mean)
+        return {"median": median, "mean": mean, "file_system": measure.file_system(self.directory)}
 
     def run(self):
         options, figures = self.options, rounds.Figures()
@@ -136,6 +141,8 @@ class Bench:
             self.report["throughput"] = special.throughput(targets, options)
         if not options.no_memory:
             self.report["memory"] = self.memory()
+        self.report["sync"] = self.sync_cost()
+        del self.report["sync_first"]
 
     def memory(self):
         results = []

@@ -144,18 +144,19 @@ def settled_cpu(meter):
 
 
 def pss_kib(pids):
-    """Proportional set size of these processes together (smaps_rollup), and how many there were."""
-    total, count = 0, 0
+    """Proportional set size of these processes together (smaps_rollup): (KiB, of it anonymous, processes)."""
+    total, anonymous, count = 0, 0, 0
     for pid in pids:
         try:
             text = read("/proc/%d/smaps_rollup" % pid)
         except OSError:
             continue
-        match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-        if match:
-            total += int(match.group(1))
+        found = dict(re.findall(r"^(Pss|Pss_Anon):\s+(\d+) kB", text, re.MULTILINE))
+        if found:
+            total += int(found["Pss"])
+            anonymous += int(found.get("Pss_Anon", 0))
             count += 1
-    return total, count
+    return total, anonymous, count
 
 
 def available_kib():

@@ -59,8 +59,8 @@ def idle_memory(target, connections, messages, settle):
     target.client.call(server.open_command(0, target.transport, "idle0"))
     target.client.call("close 0")
     time.sleep(min(settle, 3.0))
-    before, _ = measure.pss_kib(server.pids())
-    own_before, _ = measure.pss_kib([target.client.process.pid])
+    before, before_anonymous, _ = measure.pss_kib(server.pids())
+    own_before, _, _ = measure.pss_kib([target.client.process.pid])
     available_before = measure.available_kib()
     cpu_before = measure.settled_cpu(server.meter)
     clients = 8
@@ -69,8 +69,8 @@ def idle_memory(target, connections, messages, settle):
         PASSWORD))
     cpu = measure.settled_cpu(server.meter) - cpu_before
     time.sleep(settle)
-    after, processes = measure.pss_kib(server.pids())
-    own_after, _ = measure.pss_kib([target.client.process.pid])
+    after, after_anonymous, processes = measure.pss_kib(server.pids())
+    own_after, _, _ = measure.pss_kib([target.client.process.pid])
     available_after = measure.available_kib()
     target.client.call("drop")
     time.sleep(1.0)
@@ -78,6 +78,7 @@ def idle_memory(target, connections, messages, settle):
     return {"server": server.key, "transport": target.transport, "connections": connections, "messages": messages,
             "prepared": how, "before_kib": before, "after_kib": after, "processes": processes,
             "each_kib": (after - before) / connections,
+            "anonymous_each_kib": (after_anonymous - before_anonymous) / connections,
             "available_each_kib": (available_before - available_after - client_growth) / connections,
             "open_wall": answer["wall"], "open_cpu": cpu, "opening_clients": clients, "settle": settle}
 
