@@ -80,7 +80,8 @@ def test_two_way_sync(server, session, user, tmp_path, ssl):
 
     # changes on both sides
     cur = tmp_path / 'mail/INBOX'
-    names = sorted((d, e) for d in ('cur', 'new') for e in os.listdir(str(cur / d)))
+    names = sorted(((d, e) for d in ('cur', 'new') for e in os.listdir(str(cur / d))),
+                   key=lambda de: int(re.search(r',U=(\d+)', de[1]).group(1)))
     for d, e in names[:20]:
         base, _, info = e.partition(':2,')
         os.rename(str(cur / d / e), str(cur / 'cur' / (base + ':2,' + ''.join(sorted(set(info) | {'F', 'S'})))))

@@ -1,5 +1,6 @@
 """offlineimap3: two-way synchronisation with a Maildir."""
 import os
+import re
 
 from support import mails
 from support.clients import local, mailbox, maildir, run, write
@@ -60,11 +61,15 @@ def test_two_way_sync(server, session, user, tmp_path):
 
     # both sides change
     inbox = tmp_path / 'mail/INBOX'
-    for d, e in sorted((d, e) for d in ('cur', 'new') for e in os.listdir(str(inbox / d)))[:10]:
+
+    def by_uid():
+        return sorted(((d, e) for d in ('cur', 'new') for e in os.listdir(str(inbox / d))),
+                      key=lambda de: int(re.search(r',U=(\d+)', de[1]).group(1)))
+    for d, e in by_uid()[:10]:
         base, _, info = e.partition(':2,')
         os.rename(str(inbox / d / e), str(inbox / 'cur' / (base + ':2,' + ''.join(sorted(set(info) | {'F', 'R'})))))
-    for e in sorted(os.listdir(str(inbox / 'cur')))[50:55]:
-        os.unlink(str(inbox / 'cur' / e))
+    for d, e in by_uid()[50:55]:
+        os.unlink(str(inbox / d / e))
     write(inbox / 'new/123.456.host', mails.numbered(900).decode().replace('\r\n', '\n'))
     c.select()
     c.ok('STORE 100:110 +FLAGS.SILENT (\\Seen)')
