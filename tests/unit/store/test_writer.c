@@ -517,7 +517,7 @@ static void idle_accounts_sleep_and_wake(void **state)
     struct account *own = f->account;
     f->store->open_max = 2;
     for (int i = 0; i < 6; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "u%d", i);
         site_find_or_create(f->store, span_str(name), got_id, &o[i]);
     }
