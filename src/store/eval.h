@@ -32,8 +32,7 @@ struct eval {
     struct snap *snap; /* of txn */
     struct request *r;
     uint64_t now_us;
-    bool space_low;    /* appends and copies are refused */
-    bool emptied_only; /* the request can only free space: out, for the writer */
+    bool space_low; /* appends and copies are refused */
 
     struct buf *ops;        /* encoded operations; the request's begin at ops_start */
     struct buf *payload;    /* struct span each: what makes up the frame's payload */

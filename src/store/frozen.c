@@ -96,7 +96,7 @@ static void remove_tree(const char *path, int depth)
 
 int frozen_open(struct frozen *f, struct err *err)
 {
-    autobuf dir = BUF_INIT(BUF_UNLIMITED), from = BUF_INIT(BUF_UNLIMITED);
+    autobuf dir = BUF_INIT(BUF_UNLIMITED);
     enum index_trust trust;
     remove_tree(f->dir, 1);
     if (mkdir(f->dir, 0700))

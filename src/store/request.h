@@ -3,7 +3,8 @@
  * A session never writes. It fills a request (plain data), submits it, and `done` is called on the
  * account's loop when the change is durable, applied and visible to new snapshots, or has certainly
  * not happened. Requests of one account take effect in the order of submission, each atomically;
- * those that wait at the same moment share one sync. `done` is never called from within
+ * those that wait at the same moment share one sync. (An APPEND of large uploads takes its turn when
+ * these have become durable on their own; nobody waits for it.) `done` is never called from within
  * account_submit.
  *
  * The requester owns the request and all it points to, and keeps them unchanged until `done`.

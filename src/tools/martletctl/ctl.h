@@ -1,6 +1,6 @@
 /* tools/martletctl/ctl.h: what the files of martletctl share.
  *
- * A `struct site_access` is the accounts, however they are reached: through the control sockets of
+ * A `struct access` is the accounts, however they are reached: through the control sockets of
  * a running server (remote.c), or in the directory itself while none runs (local.c). One request at
  * a time; what it reports goes to a `struct report` (output.c). */
 #ifndef TOOLS_CTL_H
