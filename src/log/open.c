@@ -142,6 +142,10 @@ static int first_frame(struct log *log, struct segment *s, struct log_frame *ret
 static int load_headless(struct log *log, struct segment *s, bool listed, struct err *err)
 {
     struct log_frame f;
+    if (listed && s->kind == SEGMENT_LOG) { /* what it should hold is known elsewhere */
+        s->headless = true;
+        return 0;
+    }
     int rc = first_frame(log, s, &f, err);
     if (rc)
         return rc;

@@ -81,8 +81,8 @@ static int replay_segment(struct replay *r, struct segment *s, uint64_t start, s
             break;
         }
     }
-    if (before == 0 || begins_incarnation(log, s, before))
-        r->incarnation = begins_incarnation(log, s, 0) ? s->incarnation : before;
+    if (begins_incarnation(log, s, 0))
+        r->incarnation = s->incarnation;
     scan_done(&scan);
     return result == SCAN_FAILED ? ERR_IO : rc;
 }
@@ -99,7 +99,9 @@ static bool is_before(const struct log *log, size_t i, uint64_t seq)
 int log_replay(struct log *log, uint64_t from, replay_fn *each, damage_fn *damage, void *ctx,
                struct err *err)
 {
-    struct replay r = {log, from, each, damage, ctx, 0, false};
+    /* Nothing comes before the first segment of all; before others, what is not known. */
+    uint32_t before = from == 0 && log->replay_seq == 0 ? UINT32_MAX : 0;
+    struct replay r = {log, from, each, damage, ctx, before, false};
     int rc = 0;
     if (log->replay_seq && from < log->replay_seq) {
         for (size_t i = 0; i < log->segment_count && rc == 0; i++) {
@@ -109,7 +111,6 @@ int log_replay(struct log *log, uint64_t from, replay_fn *each, damage_fn *damag
         }
         r.from = log->replay_seq;
     }
-    r.incarnation = 0;
     r.explained = false;
     for (size_t i = 0; i < log->segment_count && rc == 0; i++) {
         struct segment *s = log->segments[i];

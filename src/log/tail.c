@@ -279,6 +279,7 @@ static int rewrite(struct log *log, struct segment *s, const struct tail *t)
         if (rc)
             return rc;
         s->headless = false;
+        s->size = MAX(s->size, (uint64_t)SEGMENT_HEADER);
     }
     uint64_t from = s->number == t->unsure_segment ? t->unsure_offset : 0;
     if (s->size > SEGMENT_HEADER && (!t->unsure_segment || s->number < t->unsure_segment))
