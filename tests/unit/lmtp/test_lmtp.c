@@ -224,7 +224,7 @@ static void test_noise(void **state)
                                         "HELP\r\n"};
     for (int i = 0; i < 300; i++) {
         struct host h;
-        autobuf script = BUF_INIT(BUF_UNLIMITED), got = BUF_INIT(BUF_UNLIMITED);
+        autobuf script = BUF_INIT(BUF_UNLIMITED);
         host_init(&h);
         h.fail_with = i % 3 ? 0 : ERR_IO;
         buf_put_lit(&script, "LHLO x\r\n");
