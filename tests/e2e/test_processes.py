@@ -322,3 +322,30 @@ def test_demo_account(tmp_path):
     finally:
         p.terminate()
         assert p.wait(30) == 0
+
+
+def test_a_client_that_sends_in_pieces_does_not_wait(server, user):
+    """Python's imaplib writes a literal and the line end after it apart: with Nagle's algorithm the second
+    waits until the first is acknowledged, which must not take a delayed acknowledgement's 40 ms."""
+    sock = socket.create_connection((server.host, server.imap), TIMEOUT)
+    f = sock.makefile('rb')
+
+    def answer(tag):
+        while True:
+            line = f.readline()
+            assert line
+            if line.startswith(tag + b' '):
+                return line
+    f.readline()
+    sock.sendall(b'a LOGIN %s %s\r\n' % (user.encode(), PASSWORD.encode()))
+    assert answer(b'a').startswith(b'a OK')
+    message = b'Subject: pieces\r\n\r\n' + b'x' * 500 + b'\r\n'
+    began = time.monotonic()
+    for i in range(30):
+        sock.sendall(b'b APPEND INBOX {%d}\r\n' % len(message))
+        assert answer(b'+').startswith(b'+ ')
+        sock.sendall(message)
+        sock.sendall(b'\r\n')
+        assert answer(b'b').startswith(b'b OK')
+    assert time.monotonic() - began < 30 * 0.035 * SLOW
+    sock.close()
