@@ -63,7 +63,6 @@ enum step task_store_failed(struct task *t, int error, bool target)
 {
     switch (error) {
     case ERR_UNKNOWN:
-    case ERR_CLOSED:
         /* Whether the change took effect is unknown: saying OK or NO could be a lie. */
         t->silent_end = true;
         session_close(t->session);

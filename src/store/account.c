@@ -147,6 +147,7 @@ static void open_take(struct opening *o)
     a->index = o->index;
     buf_reset(&a->ghosts); /* recovery forgot them */
     a->purge_wanted = false;
+    a->tick = a->store->tick;
     list_push_back(&a->store->awake, &a->awake);
     a->store->awake_count++;
 }
@@ -264,6 +265,19 @@ static bool is_idle(const struct account *a)
     return a->holds == 0 && writer_rests(a) && !a->queue && !a->checkpointing && !a->paused;
 }
 
+/* Puts an account that nobody uses to sleep, or gets it ready for it. */
+static void try_sleep(struct account *a)
+{
+    if (!is_idle(a) || a->failed)
+        return;
+    if (a->recents.n) {
+        a->flush = true;
+        writer_kick(a);
+    } else {
+        fall_asleep(a);
+    }
+}
+
 void store_evict(struct store *store)
 {
     struct account *a, *next;
@@ -271,14 +285,19 @@ void store_evict(struct store *store)
     {
         if (store->awake_count <= store->open_max)
             return;
-        if (!is_idle(a) || a->failed)
-            continue;
-        if (a->recents.n) {
-            a->flush = true;
-            writer_kick(a);
-        } else {
-            fall_asleep(a);
-        }
+        try_sleep(a);
+    }
+}
+
+void store_tick(struct store *store)
+{
+    struct account *a, *next;
+    store->tick++;
+    list_each_safe(a, next, &store->awake, awake)
+    {
+        if (a->tick + 2 > store->tick)
+            return; /* and so are all that follow: they were used later */
+        try_sleep(a);
     }
 }
 
@@ -379,6 +398,7 @@ int account_hold(struct account *a, struct index **ret_index, struct log **ret_l
     if (a->failed)
         return ERR_CLOSED;
     a->holds++;
+    a->tick = a->store->tick;
     if (a->store->awake.prev != &a->awake) {
         list_remove(&a->awake);
         list_push_back(&a->store->awake, &a->awake);

@@ -45,6 +45,11 @@ int store_new(const struct store_options *options, const struct store_host *host
 /* Checkpoints and closes everything; blocks (bounded: skips checkpoints after 1 s). */
 void store_free(struct store *store);
 
+/* To be called now and then (every few seconds): files of accounts that have not been used since
+ * the call before the last are closed, so that idle sessions cost no mapped pages and no
+ * descriptors. */
+void store_tick(struct store *store);
+
 /* --- the site log: which account a name has. Only in the process that owns it. --- */
 
 int site_open(struct store *store, struct err *err) must_check;

@@ -42,6 +42,7 @@ struct store {
     struct map accounts; /* id -> struct account */
     struct list awake;   /* accounts with an open index, least recently used first */
     size_t awake_count, open_max;
+    uint64_t tick; /* of store_tick */
     uint64_t reserve; /* bytes of free space that appends leave alone */
     struct list jobs; /* all that the host still has */
     bool closing;
@@ -92,6 +93,7 @@ struct account {
     int failed;            /* index or log broke: reopen as soon as nobody holds it */
     bool fresh;            /* the next opening derives the index anew */
     struct list awake;     /* store.awake */
+    uint64_t tick;         /* store.tick when it was last used */
     struct list waiters;   /* account_open */
     struct store_job *job; /* that closes it */
     struct index *index;

@@ -35,6 +35,7 @@ struct mail_port {
 struct mail {
     struct daemon *daemon;
     struct store *store; /* NULL before start */
+    struct loop_timer tick; /* store_tick */
     struct imap_host imap;
     struct lmtp_host lmtp;
     struct default_mailbox *defaults;

@@ -195,6 +195,15 @@ static void on_listener(struct daemon *d, enum listener_kind kind, int fd)
     list_push_back(&m->ports, &p->link);
 }
 
+enum { TICK_MS = 5000 };
+
+static void on_tick(struct loop_timer *t)
+{
+    struct mail *m = container_of(t, struct mail, tick);
+    store_tick(m->store);
+    loop_timer_set(m->daemon->loop, &m->tick, TICK_MS);
+}
+
 static int on_start(struct daemon *d, struct err *err)
 {
     struct mail *m = d->owner;
@@ -207,6 +216,8 @@ static int on_start(struct daemon *d, struct err *err)
     set_up_imap(m);
     set_up_lmtp(m);
     list_each(p, &m->ports, link) p->listener = listener_new(d->loop, p->fd, on_accept, p);
+    loop_timer_init(&m->tick, on_tick);
+    loop_timer_set(d->loop, &m->tick, TICK_MS);
     daemon_ready(d);
     return 0;
 }
@@ -249,6 +260,7 @@ static void on_shutdown(struct daemon *d)
         listener_free(p->listener);
         p->listener = NULL;
     }
+    loop_timer_cancel(&m->tick);
     mail_control_shutdown(m);
     imap_shutdown(&m->imap, on_imap_ended, m);
     lmtp_shutdown(&m->lmtp, on_lmtp_ended, m);
