@@ -266,16 +266,17 @@ static bool is_idle(const struct account *a)
 }
 
 /* Puts an account that nobody uses to sleep, or gets it ready for it. */
-static void try_sleep(struct account *a)
+static bool try_sleep(struct account *a)
 {
     if (!is_idle(a) || a->failed)
-        return;
+        return false;
     if (a->recents.n) {
         a->flush = true;
         writer_kick(a);
-    } else {
-        fall_asleep(a);
+        return false;
     }
+    fall_asleep(a);
+    return true;
 }
 
 void store_evict(struct store *store)
@@ -285,20 +286,22 @@ void store_evict(struct store *store)
     {
         if (store->awake_count <= store->open_max)
             return;
-        try_sleep(a);
+        (void)try_sleep(a);
     }
 }
 
-void store_tick(struct store *store)
+size_t store_tick(struct store *store)
 {
     struct account *a, *next;
+    size_t n = 0;
     store->tick++;
     list_each_safe(a, next, &store->awake, awake)
     {
         if (a->tick + 2 > store->tick)
-            return; /* and so are all that follow: they were used later */
-        try_sleep(a);
+            break; /* and so are all that follow: they were used later */
+        n += try_sleep(a);
     }
+    return n;
 }
 
 /* Everything that was open is given up; uploads to segments of this log are lost. */

@@ -36,6 +36,7 @@ struct mail {
     struct daemon *daemon;
     struct store *store; /* NULL before start */
     struct loop_timer tick; /* store_tick */
+    bool slept;             /* accounts were closed at the last one: their memory can go */
     struct imap_host imap;
     struct lmtp_host lmtp;
     struct default_mailbox *defaults;

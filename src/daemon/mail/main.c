@@ -1,4 +1,6 @@
 /* martlet-mail: sessions and deliveries of the accounts that belong to this process. */
+#include <malloc.h>
+
 #include "base/logline.h"
 #include "daemon/mail/mail.h"
 #include "io/conn.h"
@@ -200,7 +202,11 @@ enum { TICK_MS = 5000 };
 static void on_tick(struct loop_timer *t)
 {
     struct mail *m = container_of(t, struct mail, tick);
-    store_tick(m->store);
+    /* What opening needed lies between the sessions' small structs: the C library keeps it unless
+     * told. */
+    if (m->slept)
+        malloc_trim(0);
+    m->slept = store_tick(m->store) > 0;
     loop_timer_set(m->daemon->loop, &m->tick, TICK_MS);
 }
 
