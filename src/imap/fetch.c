@@ -42,7 +42,7 @@ static int put_whole(struct session *s, struct buf **b, struct message_access *m
     if (item->kind == ITEM_BINARY_SIZE)
         buf_put_u64(*b, m->where.length);
     else if (item->kind == ITEM_BINARY)
-        return put_bytes8(*b, m, item, 0, m->where.length);
+        return put_bytes8(s, b, m, item, 0, m->where.length);
     else
         return put_section(s, b, m, item, 0, m->where.length);
     return 0;

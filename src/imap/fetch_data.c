@@ -25,11 +25,7 @@ static int put_inline(struct buf *b, struct message_access *m, uint64_t offset, 
 {
     size_t from = b->n;
     int rc = account_read(m->account, &m->where, offset, length, b);
-    if (rc == 0 && b->n - from != length)
-        rc = ERR_CORRUPT;
-    if (rc == 0 && m->has_nul)
-        hide_nul(b, from);
-    return rc;
+    return rc == 0 && b->n - from != length ? ERR_CORRUPT : rc;
 }
 
 static void release_fd(void *arg)
@@ -53,6 +49,18 @@ static int put_file(struct session *s, struct buf **b, struct message_access *m,
     return 0;
 }
 
+/* The bytes as they are stored. */
+static int put_raw(struct session *s, struct buf **b, struct message_access *m, uint64_t offset,
+                   uint64_t length)
+{
+    if (length > INLINE_MAX) {
+        int rc = put_file(s, b, m, offset, length);
+        if (rc != ERR_INVALID)
+            return rc;
+    }
+    return put_inline(*b, m, offset, length);
+}
+
 /* What <offset.length> leaves of a section (RFC 9051 section 6.4.5: beyond its end, nothing). */
 static void clip(const struct fetch_item *item, uint64_t *offset, uint64_t *length)
 {
@@ -67,16 +75,13 @@ int put_section(struct session *s, struct buf **b, struct message_access *m,
                 const struct fetch_item *item, uint64_t offset, uint64_t length)
 {
     clip(item, &offset, &length);
-    size_t mark = (*b)->n;
     put_literal_size(*b, length, false);
-    if (length > INLINE_MAX && !m->has_nul) {
-        int rc = put_file(s, b, m, offset, length);
-        if (rc != ERR_INVALID)
-            return rc;
-    }
+    if (!m->has_nul)
+        return put_raw(s, b, m, offset, length);
+    size_t from = (*b)->n;
     int rc = put_inline(*b, m, offset, length);
-    if (rc)
-        buf_truncate(*b, mark);
+    if (rc == 0)
+        hide_nul(*b, from);
     return rc;
 }
 
@@ -129,14 +134,12 @@ int put_header_fields(struct buf *b, struct message_access *m, const struct fetc
     return 0;
 }
 
-int put_bytes8(struct buf *b, struct message_access *m, const struct fetch_item *item,
-               uint64_t offset, uint64_t length)
+int put_bytes8(struct session *s, struct buf **b, struct message_access *m,
+               const struct fetch_item *item, uint64_t offset, uint64_t length)
 {
-    struct message_access raw = *m;
-    raw.has_nul = false; /* shown as it is */
     clip(item, &offset, &length);
-    put_literal_size(b, length, m->has_nul);
-    return put_inline(b, &raw, offset, length);
+    put_literal_size(*b, length, m->has_nul);
+    return put_raw(s, b, m, offset, length);
 }
 
 /* --- BINARY (RFC 9051 section 6.4.5) --- */
@@ -250,16 +253,8 @@ int put_binary(struct session *s, struct buf **b, struct message_access *m,
     clip(item, &offset, &length);
     put_literal_size(*b, length, m->has_nul || !is_identity(part->cte));
     if (length == 0 || is_identity(part->cte)) {
-        struct message_access raw = *m;
-        raw.has_nul = false;
         binary_free(src);
-        if (length > INLINE_MAX) {
-            rc = put_file(s, b, &raw, part->body_offset + offset, length);
-            m->queued = raw.queued;
-            if (rc != ERR_INVALID)
-                return rc;
-        }
-        return put_inline(*b, &raw, part->body_offset + offset, length);
+        return put_raw(s, b, m, part->body_offset + offset, length);
     }
     account_unref(src->account);
     buf_done(&src->decoded);
