@@ -173,8 +173,9 @@ def tables(report, judge=True):
             shown = rows
             if verdicts is not None and strict:
                 shown = [dict(row, goal=None) for row in rows]
-            result.append(peer_table("%s and %s, %s" % (titles[keys[0]], titles[peer], where), shown, keys[0], peer, titles,
-                                     verdicts, fast or strict))
+            table = peer_table("%s and %s, %s" % (titles[keys[0]], titles[peer], where), shown, keys[0], peer, titles,
+                               verdicts, fast or strict)
+            result += [table] if table.rows else []
     if report.get("memory"):
         result.append(memory_table(report["memory"], titles, keys[0], verdicts))
     if report.get("throughput"):
