@@ -98,7 +98,8 @@ class Server:
 
     def last_output(self):
         lines = measure.read(os.path.join(self.directory, "output")).splitlines()
-        return "\n".join(lines[-20:])
+        troubles = [line for line in lines[:-5] if "level=error" in line or "level=warning" in line]
+        return "\n".join(troubles[-20:] + lines[-5:])
 
     def state(self):
         """Whether the process we started runs, in words."""
