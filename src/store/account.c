@@ -257,6 +257,7 @@ static void fall_asleep(struct account *a)
     *c = (struct closing){a, take_ptr(a->index), take_ptr(a->log)};
     leave_awake(a);
     a->state = ACCOUNT_CLOSING;
+    a->store->slept++;
     a->job = store_work(a->store, close_run, close_done, c);
 }
 
@@ -266,17 +267,16 @@ static bool is_idle(const struct account *a)
 }
 
 /* Puts an account that nobody uses to sleep, or gets it ready for it. */
-static bool try_sleep(struct account *a)
+static void try_sleep(struct account *a)
 {
     if (!is_idle(a) || a->failed)
-        return false;
+        return;
     if (a->recents.n) {
         a->flush = true;
         writer_kick(a);
-        return false;
+        return;
     }
     fall_asleep(a);
-    return true;
 }
 
 void store_evict(struct store *store)
@@ -286,21 +286,22 @@ void store_evict(struct store *store)
     {
         if (store->awake_count <= store->open_max)
             return;
-        (void)try_sleep(a);
+        try_sleep(a);
     }
 }
 
 size_t store_tick(struct store *store)
 {
     struct account *a, *next;
-    size_t n = 0;
     store->tick++;
     list_each_safe(a, next, &store->awake, awake)
     {
         if (a->tick + 2 > store->tick)
             break; /* and so are all that follow: they were used later */
-        n += try_sleep(a);
+        try_sleep(a);
     }
+    size_t n = store->slept;
+    store->slept = 0;
     return n;
 }
 

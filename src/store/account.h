@@ -47,7 +47,8 @@ void store_free(struct store *store);
 
 /* To be called now and then (every few seconds): files of accounts that have not been used since
  * the call before the last are closed, so that idle sessions cost no mapped pages and no
- * descriptors. Returns how many fall asleep. */
+ * descriptors. Returns how many fell asleep
+ * since then, for whatever reason. */
 size_t store_tick(struct store *store);
 
 /* --- the site log: which account a name has. Only in the process that owns it. --- */
