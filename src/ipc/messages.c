@@ -11,7 +11,7 @@ struct field {
     size_t max; /* of a span */
 };
 
-enum { FIELDS_MAX = 8 };
+enum { FIELDS_MAX = 16 };
 
 struct schema {
     const char *name;
@@ -41,7 +41,14 @@ struct schema {
         FIELD_SPAN, AT(path), (max)                                                                \
     }
 
-enum { PEER_MAX = 64, TEXT_MAX = 48 * 1024, MAILBOX_MAX = 1024, TAG_MAX = 1024, CLIENT_MAX = 1024 };
+enum {
+    PEER_MAX = 64,
+    BINDING_MAX = 64,
+    TEXT_MAX = 48 * 1024,
+    MAILBOX_MAX = 1024,
+    TAG_MAX = 1024,
+    CLIENT_MAX = 1024
+};
 
 static const struct schema schemas[MESSAGE_KIND_COUNT] = {
     [MESSAGE_CONFIG] = {"CONFIG",
@@ -55,12 +62,17 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
     [MESSAGE_RELOAD] = {"RELOAD", MESSAGE_FD_NONE, {{0}}},
     [MESSAGE_SHUTDOWN] = {"SHUTDOWN", MESSAGE_FD_NONE, {{0}}},
 
-    [MESSAGE_AUTH_START] = {"AUTH_START",
-                            MESSAGE_FD_NONE,
-                            {U64(auth_start.id), U64(auth_start.session),
-                             BYTES(auth_start.mechanism, 32), BOOL(auth_start.has_initial),
-                             BYTES(auth_start.initial, SASL_DATA_MAX),
-                             BYTES(auth_start.peer, PEER_MAX), BOOL(auth_start.secure)}},
+    [MESSAGE_AUTH_START] =
+        {"AUTH_START",
+         MESSAGE_FD_NONE,
+         {U64(auth_start.id), U64(auth_start.session), BYTES(auth_start.mechanism, 32),
+          BOOL(auth_start.has_initial), BYTES(auth_start.initial, SASL_DATA_MAX),
+          BYTES(auth_start.service, 32), BYTES(auth_start.peer.address, PEER_MAX),
+          BYTES(auth_start.peer.local, PEER_MAX), BOOL(auth_start.peer.tls),
+          BOOL(auth_start.peer.secure), BYTES(auth_start.peer.binding_exporter, BINDING_MAX),
+          BYTES(auth_start.peer.binding_unique, BINDING_MAX),
+          BYTES(auth_start.peer.binding_endpoint, BINDING_MAX),
+          BYTES(auth_start.peer.certificate_user, USER_NAME_MAX)}},
     [MESSAGE_AUTH_CHALLENGE] = {"AUTH_CHALLENGE",
                                 MESSAGE_FD_NONE,
                                 {U64(auth_data.id), BYTES(auth_data.data, SASL_DATA_MAX)}},
@@ -72,7 +84,8 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
                              {U64(auth_end.id), U32(auth_end.failure)}},
     [MESSAGE_AUTH_OK] = {"AUTH_OK",
                          MESSAGE_FD_NONE,
-                         {U64(auth_ok.id), BYTES(auth_ok.user, USER_NAME_MAX)}},
+                         {U64(auth_ok.id), BYTES(auth_ok.user, USER_NAME_MAX),
+                          BYTES(auth_ok.login, USER_NAME_MAX), BYTES(auth_ok.data, SASL_DATA_MAX)}},
     [MESSAGE_AUTH_FAILED] = {"AUTH_FAILED",
                              MESSAGE_FD_NONE,
                              {U64(auth_end.id), U32(auth_end.failure)}},
@@ -81,8 +94,9 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
                           MESSAGE_FD_REQUIRED,
                           {U64(handover.session), BYTES(handover.user, USER_NAME_MAX),
                            BYTES(handover.tag, TAG_MAX), BOOL(handover.authenticate),
-                           BOOL(handover.tls), BYTES(handover.peer, PEER_MAX),
-                           BYTES(handover.client_name, CLIENT_MAX),
+                           BOOL(handover.tls), BYTES(handover.tls_version, 16),
+                           BYTES(handover.peer, PEER_MAX), BYTES(handover.login, USER_NAME_MAX),
+                           BYTES(handover.mechanism, 32), BYTES(handover.client_name, CLIENT_MAX),
                            BYTES(handover.input, HANDOVER_INPUT_MAX)}},
 
     [MESSAGE_USER_LOOKUP] = {"USER_LOOKUP",

@@ -75,6 +75,19 @@ enum auth_failure {
     AUTH_FAILURE_MECHANISM,       /* not offered (without TLS) */
     AUTH_FAILURE_SYNTAX,          /* not what the mechanism expects */
     AUTH_FAILURE_UNAVAILABLE,     /* cannot be decided now */
+    AUTH_FAILURE_EXPIRED,         /* right, but no longer (RFC 5530 EXPIRED) */
+    AUTH_FAILURE_AUTHORIZATION,   /* right, but not for that user or service */
+};
+
+/* Where a client is, and what its TLS connection vouches for. Empty: not there. */
+struct auth_peer {
+    struct span address;          /* the client's, behind a proxy too */
+    struct span local;            /* the address it connected to */
+    bool tls, secure;             /* secure: TLS, or a local connection: passwords as they are */
+    struct span binding_exporter; /* tls-exporter (RFC 9266) */
+    struct span binding_unique;   /* tls-unique (RFC 5929), TLS 1.2 only */
+    struct span binding_endpoint; /* tls-server-end-point (RFC 5929) */
+    struct span certificate_user; /* whom a verified client certificate names (EXTERNAL) */
 };
 
 struct message {
@@ -98,8 +111,8 @@ struct message {
             struct span mechanism; /* in capitals */
             bool has_initial;
             struct span initial; /* decoded */
-            struct span peer;    /* the client's address */
-            bool secure;         /* TLS, or a local connection: passwords may be sent as they are */
+            struct span service; /* "imap" */
+            struct auth_peer peer;
         } auth_start;
         struct {
             uint64_t id;
@@ -107,7 +120,9 @@ struct message {
         } auth_data;          /* AUTH_CHALLENGE, AUTH_CONTINUE */
         struct {
             uint64_t id;
-            struct span user; /* the account's name */
+            struct span user;  /* the account's name */
+            struct span login; /* who proved it: the user, or who acts as the user */
+            struct span data;  /* what the mechanism sends along with success; may be empty */
         } auth_ok;
         struct {
             uint64_t id;
@@ -120,7 +135,10 @@ struct message {
             struct span tag;
             bool authenticate; /* the command was AUTHENTICATE, not LOGIN */
             bool tls;
+            struct span tls_version; /* "TLSv1.3" */
             struct span peer;
+            struct span login;       /* who logged in, where that is not the user */
+            struct span mechanism;   /* "PLAIN"; of LOGIN too */
             struct span client_name; /* from ID before login; may be empty */
             struct span input;       /* bytes that came after the login command */
         } handover;

@@ -90,6 +90,7 @@ static void succeed(struct dialogue *d)
     struct message m = {.kind = MESSAGE_AUTH_OK};
     m.u.auth_ok.id = d->id;
     m.u.auth_ok.user = buf_span(&d->sasl.user);
+    m.u.auth_ok.login = buf_span(&d->sasl.user);
     throttle_succeeded(&d->auth->throttle, buf_span(&d->sasl.user), span_str(d->peer));
     if (d->client)
         (void)channel_send(d->client->ch, &m, -1);
@@ -156,7 +157,7 @@ static void on_start(struct client *c, const struct message *m)
 {
     struct auth *a = c->auth;
     uint64_t id = m->u.auth_start.id;
-    if (!m->u.auth_start.secure) { /* both mechanisms show the password to whoever listens */
+    if (!m->u.auth_start.peer.secure) { /* both mechanisms show the password to whoever listens */
         send_failed(c, id, AUTH_FAILURE_MECHANISM);
         return;
     }
@@ -174,7 +175,7 @@ static void on_start(struct client *c, const struct message *m)
     d->client = c;
     d->id = id;
     d->session = m->u.auth_start.session;
-    d->peer = span_dup(m->u.auth_start.peer);
+    d->peer = span_dup(m->u.auth_start.peer.address);
     loop_timer_init(&d->delay, on_delay_over);
     list_push_front(&a->dialogues, &d->link);
     map_put(&c->dialogues, map_u64_key(&d->id), d);

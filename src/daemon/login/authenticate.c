@@ -46,8 +46,10 @@ void session_authenticate(struct session *s, struct span mechanism, bool has_ini
     m.u.auth_start.mechanism = mechanism;
     m.u.auth_start.has_initial = has_initial;
     m.u.auth_start.initial = initial;
-    m.u.auth_start.peer = span_str(s->peer);
-    m.u.auth_start.secure = session_plaintext_allowed(s);
+    m.u.auth_start.service = SPAN("imap");
+    m.u.auth_start.peer.address = span_str(s->peer);
+    m.u.auth_start.peer.tls = s->tls;
+    m.u.auth_start.peer.secure = session_plaintext_allowed(s);
     tell_auth(s, &m);
 }
 
