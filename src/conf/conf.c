@@ -430,6 +430,73 @@ struct conf *conf_decode(struct span encoded, struct err *err)
     return NULL;
 }
 
+/* Reloading. */
+
+static bool same_value(const struct conf *a, const struct conf *b, const struct setting *s)
+{
+    const void *p = field(a, s), *q = field(b, s);
+    const struct conf_list *l = p, *m = q;
+    if (s->type == CONF_STRING) {
+        const char *x, *y;
+        memcpy(&x, p, sizeof(x));
+        memcpy(&y, q, sizeof(y));
+        return strcmp(x, y) == 0;
+    }
+    if (s->type == CONF_BOOL)
+        return *(const bool *)p == *(const bool *)q;
+    if (!is_list(s))
+        return load_le64(p) == load_le64(q);
+    if (l->count != m->count)
+        return false;
+    for (size_t i = 0; i < l->count; i++)
+        if (strcmp(l->items[i], m->items[i]) != 0)
+            return false;
+    return true;
+}
+
+void conf_diff(const struct conf *a, const struct conf *b,
+               void (*each)(void *arg, const char *name, bool fixed), void *arg)
+{
+    for (size_t i = 0; i < conf_setting_count; i++)
+        if (!same_value(a, b, &conf_settings[i]))
+            each(arg, conf_settings[i].name, conf_setting_fixed(&conf_settings[i]));
+}
+
+static int copy_value(struct conf *to, const struct conf *from, const struct setting *s)
+{
+    void *p = field(to, s);
+    const void *q = field(from, s);
+    const struct conf_list *l = q;
+    if (s->type == CONF_STRING) {
+        const char *text;
+        memcpy(&text, q, sizeof(text));
+        text = keep_str(to, span_str(text));
+        if (!text)
+            return ERR_LIMIT;
+        memcpy(p, &text, sizeof(text));
+    } else if (s->type == CONF_BOOL) {
+        *(bool *)p = *(const bool *)q;
+    } else if (is_list(s)) {
+        list_clear(to, s);
+        for (size_t i = 0; i < l->count; i++)
+            if (list_add(to, s, span_str(l->items[i])) < 0)
+                return ERR_LIMIT;
+    } else {
+        memcpy(p, q, sizeof(uint64_t));
+    }
+    return 0;
+}
+
+int conf_keep_fixed(struct conf *to, const struct conf *from)
+{
+    for (size_t i = 0; i < conf_setting_count; i++) {
+        int r = conf_setting_fixed(&conf_settings[i]) ? copy_value(to, from, &conf_settings[i]) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /* Documentation. */
 
 static struct span section_of(const char *name)
@@ -443,6 +510,8 @@ static void print_setting(struct buf *out, const struct setting *s, const char *
     struct span rest = span_str(s->help), line;
     while (span_split(&rest, '\n', &line))
         buf_printf(out, "%s# " SPAN_FMT "\n", indent, SPAN_ARG(line));
+    if (conf_setting_fixed(s))
+        buf_printf(out, "%s# A change needs a restart.\n", indent);
     const char *name = strchr(s->name, '.');
     name = name ? name + 1 : s->name;
     buf_printf(out, s->type == CONF_PAIRS ? "%s#%s %s\n" : "%s#%s = %s;\n", indent, name, s->def);
@@ -451,9 +520,10 @@ static void print_setting(struct buf *out, const struct setting *s, const char *
 void conf_print_default(struct buf *out)
 {
     bool done[256] = {false};
-    buf_put_lit(out, "# martlet.conf: every setting of Martlet with its default.\n"
-                     "# Remove the \"#\" before a setting to change it. SIGHUP makes Martlet read\n"
-                     "# certificates, users and log level again; other changes need a restart.\n");
+    buf_put_lit(out,
+                "# martlet.conf: every setting of Martlet with its default.\n"
+                "# Remove the \"#\" before a setting to change it. SIGHUP makes Martlet take\n"
+                "# changes, and read certificates and users again, without ending a session.\n");
     invariant(conf_setting_count <= ARRAY_LEN(done));
     for (size_t i = 0; i < conf_setting_count; i++) {
         struct span section = section_of(conf_settings[i].name);

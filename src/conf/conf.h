@@ -27,6 +27,7 @@ struct conf {
 
     uint64_t login_processes, mail_processes; /* 0: by the number of CPUs */
     uint64_t login_connections, login_unfinished;
+    uint64_t login_group, login_generations;
     uint64_t login_timeout; /* seconds, like all times */
     uint64_t login_bad_commands;
     bool login_plaintext;
@@ -49,6 +50,8 @@ struct conf {
     const char *lmtp_detail_delimiter;
     uint64_t lmtp_message_max, lmtp_recipients_max, lmtp_timeout;
 
+    uint64_t mail_quarantine; /* 0: none */
+
     uint64_t store_open_accounts;
     uint64_t store_threads;
 
@@ -65,6 +68,12 @@ struct conf *conf_load(const char *file, struct err *err) must_check;
 struct conf *conf_load_text(struct span text, const char *file, struct err *err) must_check;
 /* One more statement, as from a command line: "imap.listen=127.0.0.1:1143". */
 int conf_set(struct conf *c, struct span statement, struct err *err) must_check;
+
+/* Calls each for every setting that differs; fixed: it is read at start only. */
+void conf_diff(const struct conf *a, const struct conf *b,
+               void (*each)(void *arg, const char *name, bool fixed), void *arg);
+/* Gives the fixed settings of `to` the values that they have in `from`. */
+int conf_keep_fixed(struct conf *to, const struct conf *from) must_check;
 
 /* To another process: all settings, secrets only if asked for. */
 void conf_encode(const struct conf *c, bool secrets, struct buf *out);

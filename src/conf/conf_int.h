@@ -30,6 +30,8 @@ struct setting {
 
 extern const struct setting conf_settings[];
 extern const size_t conf_setting_count;
+/* Read at start only: SIGHUP does not change it. */
+bool conf_setting_fixed(const struct setting *s);
 const char *conf_type_name(enum conf_type t);
 
 #endif

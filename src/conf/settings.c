@@ -75,10 +75,19 @@ const struct setting conf_settings[] = {
            "Login processes, which also encrypt and decrypt TLS connections. 0: one for each CPU,\n"
            "at most 8."),
     NUMBER("login.connections", login_connections, "10000", 10, 1000000,
-           "Connections of one login process, TLS sessions included; then it accepts no more."),
+           "Connections of one login process and of those that it has taken the place of, TLS\n"
+           "sessions included; then it accepts no more."),
     NUMBER("login.unfinished", login_unfinished, "1000", 1, 1000000,
            "Connections of one login process that have not logged in yet. Beyond it the oldest\n"
            "of them is closed for each new one."),
+    NUMBER(
+        "login.group", login_group, "1000", 1, 1000000,
+        "Logins that one login process serves. Then a fresh one takes its place, and it goes on\n"
+        "with the TLS sessions that it has: so strangers share a process with so many sessions\n"
+        "at most. It also bounds the connections, logged in or not, at 64 times as many."),
+    NUMBER("login.generations", login_generations, "16", 1, 1000,
+           "Login processes, beside each one that accepts, that go on with what they have. Beyond\n"
+           "it the one with the fewest sessions is ended; their clients connect anew."),
     TIME("login.timeout", login_timeout, "60s", 1, DAY,
          "How long a connection may take to log in."),
     NUMBER("login.bad_commands", login_bad_commands, "10", 1, 100000,
@@ -138,6 +147,11 @@ const struct setting conf_settings[] = {
            "Recipients of one message (RFC 5321 section 4.5.3.1.8: at least 100)."),
     TIME("lmtp.timeout", lmtp_timeout, "5min", 10, DAY, "How long a client may be silent."),
 
+    TIME(
+        "mail.quarantine", mail_quarantine, "1min", 0, DAY,
+        "How long an account is refused whose mail process has crashed twice within an hour while\n"
+        "it worked for it; doubled with every further crash, up to an hour. 0: never."),
+
     NUMBER("store.open_accounts", store_open_accounts, "256", 8, 100000,
            "Accounts of one mail process whose files are kept open while nobody uses them."),
     NUMBER("store.threads", store_threads, "8", 1, 256,
@@ -148,6 +162,16 @@ const struct setting conf_settings[] = {
 };
 
 const size_t conf_setting_count = ARRAY_LEN(conf_settings);
+
+static const char *const fixed[] = {"state_dir", "mail.processes", "store.threads"};
+
+bool conf_setting_fixed(const struct setting *s)
+{
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+        if (strcmp(s->name, fixed[i]) == 0)
+            return true;
+    return false;
+}
 
 const char *conf_type_name(enum conf_type t)
 {

@@ -67,24 +67,48 @@ static void give_up(struct daemon *d, const char *event, const struct err *err)
 
 static void set_name(const struct daemon *d)
 {
-    static char name[32]; /* the logger keeps the pointer */
+    static char name[40]; /* the logger keeps the pointer */
     bool many = d->role == ROLE_MAIL || d->role == ROLE_LOGIN;
-    snprintf(name, sizeof(name), many ? "%s.%u" : "%s", role_name(d->role), d->index);
+    if (d->generation)
+        snprintf(name, sizeof(name), "%s.%u.%u", role_name(d->role), d->index, d->generation);
+    else
+        snprintf(name, sizeof(name), many ? "%s.%u" : "%s", role_name(d->role), d->index);
     log_set_program(name);
 }
 
+/* The first settings count at once, later ones with the RELOAD that follows: until then what points
+ * into the old ones stays valid. */
 static int take_config(struct daemon *d, const struct message *m, struct err *err)
 {
     struct conf *c = conf_decode(m->u.config.settings, err);
     if (!c)
         return err->code;
-    conf_free(d->conf);
+    if (d->conf) {
+        conf_free(d->next_conf);
+        d->next_conf = c;
+        return 0;
+    }
     d->conf = c;
     d->index = m->u.config.index;
     d->mail_count = m->u.config.mail_count;
+    d->generation = m->u.config.generation;
     log_set_level((enum log_level)c->log_level);
     set_name(d);
     return 0;
+}
+
+static void reload(struct daemon *d)
+{
+    struct conf *old = d->conf;
+    if (!d->next_conf)
+        return;
+    d->conf = d->next_conf;
+    d->next_conf = NULL;
+    log_set_level((enum log_level)d->conf->log_level);
+    if (d->ops->reload)
+        d->ops->reload(d);
+    conf_free(old);
+    daemon_ready(d);
 }
 
 static void on_message(void *owner, struct channel *ch, const struct message *m, int fd)
@@ -107,14 +131,19 @@ static void on_message(void *owner, struct channel *ch, const struct message *m,
         return;
     }
     if (m->kind == MESSAGE_LISTENER && d->ops->listener)
-        d->ops->listener(d, (enum listener_kind)m->u.listener.kind, fd);
+        d->ops->listener(d, (enum listener_kind)m->u.listener.kind, m->u.listener.id, fd);
+    else if (m->kind == MESSAGE_UNLISTEN && d->ops->unlisten)
+        d->ops->unlisten(d, m->u.listener.id);
     else if (m->kind == MESSAGE_PEER)
         d->ops->peer(d, (enum role)m->u.peer.role, m->u.peer.index, fd);
-    else if (m->kind == MESSAGE_RELOAD && d->ops->reload)
-        d->ops->reload(d);
-    else if (m->kind == MESSAGE_START && d->ops->start(d, &err) < 0)
-        give_up(d, "start-failed", &err);
-    else if (fd >= 0 && m->kind == MESSAGE_LISTENER)
+    else if (m->kind == MESSAGE_RELOAD)
+        reload(d);
+    else if (m->kind == MESSAGE_START) {
+        if (d->ops->start(d, &err) < 0)
+            give_up(d, "start-failed", &err);
+    } else if (d->ops->message)
+        d->ops->message(d, m, fd);
+    else if (fd >= 0)
         close(fd);
 }
 
@@ -126,11 +155,16 @@ static void on_closed(void *owner, struct channel *ch)
     begin_shutdown(d); /* the supervisor is gone */
 }
 
+void daemon_tell_supervisor(struct daemon *d, const struct message *m)
+{
+    if (d->supervisor)
+        (void)channel_send(d->supervisor, m, -1);
+}
+
 void daemon_ready(struct daemon *d)
 {
     struct message m = {.kind = MESSAGE_READY};
-    if (d->supervisor)
-        (void)channel_send(d->supervisor, &m, -1);
+    daemon_tell_supervisor(d, &m);
 }
 
 void daemon_exit(struct daemon *d)

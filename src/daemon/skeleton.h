@@ -17,14 +17,18 @@ enum { SUPERVISOR_FD = 3, SHUTDOWN_LIMIT_MS = 1500 };
 struct daemon;
 
 struct daemon_ops {
-    /* The callee owns fd. */
-    void (*listener)(struct daemon *d, enum listener_kind kind, int fd); /* may be NULL */
+    /* The callee owns fd. Before start, or, on reload, after it. */
+    void (*listener)(struct daemon *d, enum listener_kind kind, uint32_t id, int fd);
+    void (*unlisten)(struct daemon *d, uint32_t id); /* may be NULL, like listener */
     /* A channel to another process, at start or when that one was started anew. */
     void (*peer)(struct daemon *d, enum role role, unsigned index, int fd);
     /* Settings, listeners and peers are there. Less than 0 ends the process. */
     int (*start)(struct daemon *d, struct err *err);
-    /* New settings are in d->conf. */
+    /* New settings are in d->conf; what points into the old ones has to let go of them in this
+     * call. */
     void (*reload)(struct daemon *d); /* may be NULL */
+    /* Whatever else the supervisor says to this role, also before start; the callee owns fd. */
+    void (*message)(struct daemon *d, const struct message *m, int fd); /* may be NULL */
     void (*shutdown)(struct daemon *d);
 };
 
@@ -32,11 +36,12 @@ struct daemon {
     struct loop *loop;
     struct conf *conf; /* there from the first callback on */
     enum role role;
-    unsigned index, mail_count;
+    unsigned index, mail_count, generation;
     void *owner;
 
     /* private */
     const struct daemon_ops *ops;
+    struct conf *next_conf; /* between CONFIG and RELOAD */
     struct channel *supervisor;
     struct loop_timer limit;
     bool stopping, failed;
@@ -45,6 +50,7 @@ struct daemon {
 /* The whole life of the process; returns its exit code. */
 int daemon_run(enum role role, const struct daemon_ops *ops, void *owner);
 void daemon_ready(struct daemon *d);
+void daemon_tell_supervisor(struct daemon *d, const struct message *m);
 void daemon_exit(struct daemon *d);
 /* What a process does before anything else; the supervisor too. */
 void daemon_prepare(void);

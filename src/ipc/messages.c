@@ -54,13 +54,25 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
     [MESSAGE_CONFIG] = {"CONFIG",
                         MESSAGE_FD_NONE,
                         {BYTES(config.settings, TEXT_MAX), U32(config.index),
-                         U32(config.mail_count)}},
-    [MESSAGE_LISTENER] = {"LISTENER", MESSAGE_FD_REQUIRED, {U32(listener.kind)}},
+                         U32(config.mail_count), U32(config.generation)}},
+    [MESSAGE_LISTENER] = {"LISTENER", MESSAGE_FD_REQUIRED, {U32(listener.kind), U32(listener.id)}},
     [MESSAGE_PEER] = {"PEER", MESSAGE_FD_REQUIRED, {U32(peer.role), U32(peer.index)}},
     [MESSAGE_START] = {"START", MESSAGE_FD_NONE, {{0}}},
     [MESSAGE_READY] = {"READY", MESSAGE_FD_NONE, {{0}}},
     [MESSAGE_RELOAD] = {"RELOAD", MESSAGE_FD_NONE, {{0}}},
     [MESSAGE_SHUTDOWN] = {"SHUTDOWN", MESSAGE_FD_NONE, {{0}}},
+    [MESSAGE_UNLISTEN] = {"UNLISTEN", MESSAGE_FD_NONE, {U32(listener.id)}},
+
+    [MESSAGE_FULL] = {"FULL", MESSAGE_FD_NONE, {U32(load.connections), U32(load.sessions)}},
+    [MESSAGE_RETIRE] = {"RETIRE", MESSAGE_FD_NONE, {{0}}},
+    [MESSAGE_SHARE] = {"SHARE", MESSAGE_FD_NONE, {U32(load.connections)}},
+
+    [MESSAGE_WORKNOTES] = {"WORKNOTES", MESSAGE_FD_REQUIRED, {{0}}},
+    [MESSAGE_QUARANTINE] = {"QUARANTINE",
+                            MESSAGE_FD_NONE,
+                            {BYTES(quarantine.account, 16), U32(quarantine.seconds),
+                             U32(quarantine.crashes)}},
+    [MESSAGE_RELEASE] = {"RELEASE", MESSAGE_FD_NONE, {BYTES(quarantine.account, 16)}},
 
     [MESSAGE_AUTH_START] =
         {"AUTH_START",
@@ -133,22 +145,22 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
 /* Who may send what to whom. */
 static const struct permit {
     enum role from, to;
-    enum message_kind kinds[8];
+    enum message_kind kinds[16];
 } permits[] = {
     {ROLE_SUPERVISOR,
      ROLE_LOGIN,
      {MESSAGE_CONFIG, MESSAGE_LISTENER, MESSAGE_PEER, MESSAGE_START, MESSAGE_RELOAD,
-      MESSAGE_SHUTDOWN}},
+      MESSAGE_SHUTDOWN, MESSAGE_UNLISTEN, MESSAGE_RETIRE, MESSAGE_SHARE}},
     {ROLE_SUPERVISOR,
      ROLE_AUTH,
      {MESSAGE_CONFIG, MESSAGE_PEER, MESSAGE_START, MESSAGE_RELOAD, MESSAGE_SHUTDOWN}},
     {ROLE_SUPERVISOR,
      ROLE_MAIL,
      {MESSAGE_CONFIG, MESSAGE_LISTENER, MESSAGE_PEER, MESSAGE_START, MESSAGE_RELOAD,
-      MESSAGE_SHUTDOWN}},
-    {ROLE_LOGIN, ROLE_SUPERVISOR, {MESSAGE_READY}},
+      MESSAGE_SHUTDOWN, MESSAGE_UNLISTEN, MESSAGE_WORKNOTES, MESSAGE_QUARANTINE}},
+    {ROLE_LOGIN, ROLE_SUPERVISOR, {MESSAGE_READY, MESSAGE_FULL}},
     {ROLE_AUTH, ROLE_SUPERVISOR, {MESSAGE_READY}},
-    {ROLE_MAIL, ROLE_SUPERVISOR, {MESSAGE_READY}},
+    {ROLE_MAIL, ROLE_SUPERVISOR, {MESSAGE_READY, MESSAGE_RELEASE}},
     {ROLE_LOGIN, ROLE_AUTH, {MESSAGE_AUTH_START, MESSAGE_AUTH_CONTINUE, MESSAGE_AUTH_CANCEL}},
     {ROLE_AUTH, ROLE_LOGIN, {MESSAGE_AUTH_CHALLENGE, MESSAGE_AUTH_OK, MESSAGE_AUTH_FAILED}},
     {ROLE_LOGIN, ROLE_MAIL, {MESSAGE_HANDOVER}},

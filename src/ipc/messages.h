@@ -29,14 +29,29 @@ const char *role_name(enum role r);
 
 enum message_kind {
     /* Supervisor to its children. A child gets CONFIG first, LISTENERs and PEERs in any order, then
-     * START; it answers READY. RELOAD comes with a new CONFIG before it. */
+     * START; it answers READY. RELOAD comes with a new CONFIG before it, and is answered with READY
+     * as well. */
     MESSAGE_CONFIG = 1,
-    MESSAGE_LISTENER, /* with the listening socket */
+    MESSAGE_LISTENER, /* with the listening socket; also later, for a new address */
     MESSAGE_PEER,     /* with one end of a channel; replaces an earlier one to the same peer */
     MESSAGE_START,
     MESSAGE_READY, /* child to supervisor */
     MESSAGE_RELOAD,
     MESSAGE_SHUTDOWN,
+    MESSAGE_UNLISTEN, /* this listener is no longer in the configuration */
+
+    /* Generations of login processes. One that has nearly served its group says FULL; when its
+     * successor accepts it gets RETIRE, accepts no more, says FULL again as its connections become
+     * fewer, and ends with the last one. SHARE tells the successor how many connections the
+     * retired ones of its slot still have. */
+    MESSAGE_FULL,
+    MESSAGE_RETIRE,
+    MESSAGE_SHARE,
+
+    /* Whom a mail process works for, and whom it is to refuse (base/worknote.h). */
+    MESSAGE_WORKNOTES,  /* with the shared page */
+    MESSAGE_QUARANTINE, /* seconds 0: no longer */
+    MESSAGE_RELEASE,    /* mail to supervisor: an administrator says so */
 
     /* Login asks auth. id is chosen by login; a dialogue ends with AUTH_OK, AUTH_FAILED or
        AUTH_CANCEL. */
@@ -97,14 +112,24 @@ struct message {
             struct span settings; /* conf_encode */
             uint32_t index;       /* of the process among its kind ... */
             uint32_t mail_count;  /* ... and how many mail processes there are */
+            uint32_t generation;  /* of a login process: how many its slot had before */
         } config;
         struct {
-            uint32_t kind; /* enum listener_kind */
-        } listener;
+            uint32_t kind; /* enum listener_kind; 0 in UNLISTEN */
+            uint32_t id;
+        } listener; /* LISTENER, UNLISTEN */
         struct {
-            uint32_t role; /* enum role */
-            uint32_t index;
+            uint32_t role;  /* enum role */
+            uint32_t index; /* of a login process: a number that is never used again */
         } peer;
+        struct {
+            uint32_t connections, sessions; /* sessions: those of them that have logged in */
+        } load;                             /* FULL; SHARE with connections alone */
+        struct {
+            struct span account; /* 16 bytes */
+            uint32_t seconds;    /* from now */
+            uint32_t crashes;
+        } quarantine; /* RELEASE with account alone */
 
         struct {
             uint64_t id, session;

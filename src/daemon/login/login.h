@@ -19,6 +19,7 @@ struct port {
     struct list link;
     struct login *login;
     struct listener *listener;
+    uint32_t id;
     int fd; /* until the listener is made */
     bool tls;
 };

@@ -109,11 +109,12 @@ static void on_peer(struct daemon *d, enum role role, unsigned index, int fd)
 
 /* Life. */
 
-static void on_listener(struct daemon *d, enum listener_kind kind, int fd)
+static void on_listener(struct daemon *d, enum listener_kind kind, uint32_t id, int fd)
 {
     struct login *login = d->owner;
     struct port *p = xnew(struct port);
     p->login = login;
+    p->id = id;
     p->fd = fd;
     p->tls = kind == LISTENER_IMAPS;
     list_push_back(&login->ports, &p->link);
@@ -183,7 +184,11 @@ static void on_shutdown(struct daemon *d)
 
 int main(void)
 {
-    static const struct daemon_ops ops = {on_listener, on_peer, on_start, on_reload, on_shutdown};
+    static const struct daemon_ops ops = {.listener = on_listener,
+                                          .peer = on_peer,
+                                          .start = on_start,
+                                          .reload = on_reload,
+                                          .shutdown = on_shutdown};
     static struct login login; /* reachable until the very end, for leak checkers */
     list_init(&login.ports);
     list_init(&login.sessions);

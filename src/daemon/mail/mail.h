@@ -29,6 +29,7 @@ struct mail_port {
     struct mail *mail;
     enum listener_kind kind;
     struct listener *listener;
+    uint32_t id;
     int fd; /* until the listener is made */
 };
 

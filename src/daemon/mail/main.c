@@ -187,12 +187,13 @@ static void on_accept(void *arg, int fd, const struct address *peer)
     lmtp_session_start(&p->mail->lmtp, fd, buf_span(&host));
 }
 
-static void on_listener(struct daemon *d, enum listener_kind kind, int fd)
+static void on_listener(struct daemon *d, enum listener_kind kind, uint32_t id, int fd)
 {
     struct mail *m = d->owner;
     struct mail_port *p = xnew(struct mail_port);
     p->mail = m;
     p->kind = kind;
+    p->id = id;
     p->fd = fd;
     list_push_back(&m->ports, &p->link);
 }
