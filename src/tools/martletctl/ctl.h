@@ -1,72 +1,112 @@
 /* tools/martletctl/ctl.h: what the files of martletctl share.
  *
- * A `struct access` is the accounts, however they are reached: through the control sockets of
- * a running server (remote.c), or in the directory itself while none runs (local.c). One request at
- * a time; what it reports goes to a `struct report` (output.c). */
+ * Every command is one row of the table in commands.c: usage, `help COMMAND`, the completion of
+ * shells and a test of the manual page come from it. A new command is a row there, a function, and
+ * a paragraph in man/martletctl.1.
+ *
+ * A command prints through struct table (table.h: aligned for people, an object a line with
+ * --json), complains through ctl_fail, and returns an exit code. One thread. */
 #ifndef TOOLS_CTL_H
 #define TOOLS_CTL_H
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "conf/conf.h"
 
-/* Exit codes, a contract: man/martletctl.1. */
+/* Exit codes, a contract: man/martletctl.1. (`deliver` has those of sysexits.h.) */
 enum {
     EXIT_FINE = 0,
-    EXIT_DAMAGE = 1, /* a check found damage */
+    EXIT_FINDINGS = 1, /* a check found damage, or a mistake in the configuration */
     EXIT_USAGE = 2,
-    EXIT_FAILED = 3,      /* some account could not be worked on */
-    EXIT_UNREACHABLE = 4, /* no directory, or in use without answering */
+    EXIT_FAILED = 3,      /* it could not be done, for some account at least */
+    EXIT_UNREACHABLE = 4, /* no server, no directory, or in use without answering */
 };
 
-struct options {
-    const char *state_dir, *verb, *dir; /* dir: of backups, absolute */
-    bool all, json, erase, quiet;
-    const char *const *accounts;
-    size_t account_count;
+/* --- the table of commands --- */
+
+enum option_id {
+    OPTION_DIR,
+    OPTION_CONFIG,
+    OPTION_SET,
+    OPTION_JSON,
+    OPTION_QUIET,
+    OPTION_HELP,
+    OPTION_VERSION,
+    OPTION_GENERAL_END, /* those above go with every command */
+    OPTION_ALL = OPTION_GENERAL_END,
+    OPTION_ERASE,
+    OPTION_TO,
+    OPTION_FROM,
+    OPTION_YES,
+    OPTION_COUNT
+};
+#define TAKES(name) (UINT64_C(1) << OPTION_##name)
+
+struct option_spec {
+    const char *name;     /* "erase" */
+    char letter;          /* 'e', or 0 */
+    const char *argument; /* "DIR"; NULL: none */
+    const char *help;
+};
+extern const struct option_spec ctl_options[OPTION_COUNT];
+
+struct ctl;
+
+struct command {
+    const char *name; /* "accounts", "user add": words and single spaces */
+    /* "USER [NAME]", "ACCOUNT...": how many there may be, and how a shell completes them. With
+     * TAKES(ALL), either these or --all. Known to the completion: USER, ACCOUNT, MAILBOX, SESSION,
+     * SETTING, FILE, DIR, COMMAND. */
+    const char *args;
+    uint64_t options; /* TAKES(...) | ... */
+    const char *help; /* one line, no full stop */
+    const char *more; /* sentences for `help COMMAND`, or NULL */
+    int (*run)(struct ctl *c);
+};
+extern const struct command ctl_commands[];
+extern const size_t ctl_command_count;
+
+/* --- one call of the program --- */
+
+struct ctl {
+    const struct command *command;
+    const char *const *args; /* after the command's name */
+    size_t arg_count;
+    const char *values[OPTION_COUNT]; /* NULL: not given; "" of one without argument */
+    const char *sets[64];             /* -o */
+    size_t set_count;
+    struct conf *conf; /* see ctl_conf */
 };
 
-struct found {
-    const char *kind; /* info, repaired, damage */
-    uint64_t mailbox, uid, segment, offset;
-    struct span text;
-};
+static inline bool ctl_has(const struct ctl *c, enum option_id o)
+{
+    return c->values[o] != NULL;
+}
 
-struct report {
-    const struct options *options;
-    bool terminal; /* a progress bar makes sense */
-    size_t width;  /* of the longest account name */
-    /* The account at work. */
-    const char *account;
-    uint64_t begun_us;
-    size_t findings, damages;
-    struct buf json; /* findings so far */
-    bool bar;
-    /* All of them. */
-    size_t done, failed, damaged;
-};
+/* The configuration: file, then -o; --dir is state_dir. 0, or an exit code after a complaint. With
+ * --dir and no --config, a file that is not there is as if it were empty. */
+int ctl_conf(struct ctl *c) must_check;
 
-void report_init(struct report *r, const struct options *o, size_t width);
-void report_begin(struct report *r, const char *account);
-void report_found(struct report *r, const struct found *f);
-void report_progress(struct report *r, uint64_t done, uint64_t total);
-void report_end(struct report *r, int error, struct span text);
-int report_finish(struct report *r); /* the exit code */
-void json_string(struct buf *b, struct span s);
+/* Complains: on standard error, and with --json as an object on standard output. Returns exit_code.
+ * error: an ERR_ code, for programs. */
+int ctl_fail(struct ctl *c, int exit_code, int error, const char *fmt, ...) printf_like(4, 5);
+/* "Type yes": 0, or an exit code. Always asks nothing with --yes. */
+int ctl_confirm(struct ctl *c, const char *question) must_check;
 
-struct access {
-    void *ctx;
-    /* each(arg, name, id in hexadecimal). */
-    int (*accounts)(void *ctx, void (*each)(void *arg, struct span name, struct span id), void *arg,
-                    struct err *err);
-    /* Does options->verb for one account and reports it, the end included. */
-    void (*run)(void *ctx, const char *account, const char *dir, struct report *r);
-    int (*status)(void *ctx, void (*each)(void *arg, struct span key, struct span value), void *arg,
-                  struct err *err);
-    void (*close)(void *ctx);
-};
+/* --- commands.c, main.c, complete.c --- */
+void ctl_arity(const struct command *cmd, size_t *ret_min, size_t *ret_max);
+/* The command whose name the words begin with (the longest such); *ret_words: of its name. */
+const struct command *ctl_find(const char *const *words, size_t n, size_t *ret_words);
+void ctl_print_usage(void);
+void ctl_print_help(const struct command *cmd);
+int ctl_run_help(struct ctl *c);
+/* `martletctl --complete N WORD...`: the candidates for word N (words[0] is the program), a line
+ * each; "@file" or "@dir": the shell completes names of files. */
+int ctl_complete(int argc, char **argv);
 
-/* 0; ERR_NOT_FOUND: no server runs; ... */
-int remote_open(const struct options *o, struct access *ret, struct err *err) must_check;
-int local_open(const struct options *o, struct access *ret, struct err *err) must_check;
+/* --- the functions of the table --- */
+int run_accounts_list(struct ctl *c);
+int run_status(struct ctl *c);
+int run_maintenance(struct ctl *c);
 
 #endif

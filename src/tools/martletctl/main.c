@@ -1,271 +1,216 @@
-/* martletctl: the administrator's hand (man/martletctl.1). */
+/* martletctl: the administrator's hand (man/martletctl.1). The command line, and what every command
+ * needs. */
 #include <errno.h>
 #include <getopt.h>
-#include <sys/stat.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "conf/conf.h"
 #include "tools/martletctl/ctl.h"
+#include "tools/martletctl/table.h"
 
-static const char usage_text[] =
-    "martletctl [--dir DIR | -c FILE] COMMAND [OPTIONS] [ACCOUNT... | --all]\n"
-    "\n"
-    "  accounts               list the accounts\n"
-    "  status                 what the server is doing\n"
-    "  check                  verify every checksum, and the index against the log\n"
-    "  rebuild                throw the index away and derive it anew\n"
-    "  compact [--erase]      free the space of deleted messages (at once, beyond recovery)\n"
-    "  checkpoint             make the next start after a power failure quick\n"
-    "  backup --to DIR        copy to DIR/ACCOUNT, what is new since the last time\n"
-    "  restore --from DIR     put back what is in DIR/ACCOUNT\n"
-    "\n"
-    "  --dir DIR              the server's state_dir (else from martlet.conf)\n"
-    "  -c, --config FILE      martlet.conf\n"
-    "  --all                  every account\n"
-    "  --json                 an object a line, for programs\n"
-    "  -q, --quiet            only what is wrong\n";
+static const char default_config[] = MARTLET_SYSCONFDIR "/martlet/martlet.conf";
 
-static const struct command {
-    const char *name;
-    bool on_accounts, wants_dir;
-} commands[] = {{"accounts", false, false}, {"status", false, false}, {"check", true, false},
-                {"rebuild", true, false},   {"compact", true, false}, {"checkpoint", true, false},
-                {"backup", true, true},     {"restore", true, true}};
+/* --- complaints --- */
 
-static int usage(const char *why)
+int ctl_fail(struct ctl *c, int exit_code, int error, const char *fmt, ...)
 {
-    fprintf(stderr, "martletctl: %s\nTry martletctl --help.\n", why);
-    return EXIT_USAGE;
-}
-
-/* --- names as directories --- */
-
-/* Letters, digits and @.-_+ as they are, all else as %XX; a leading dot, too. */
-static void put_directory(struct buf *to, const char *account)
-{
-    for (const char *p = account; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        bool plain = ascii_is_alpha(c) || ascii_is_digit(c) || strchr("@.-_+", c);
-        if (plain && !(c == '.' && p == account))
-            buf_put_byte(to, (char)c);
-        else
-            buf_printf(to, "%%%02X", c);
+    autobuf text = BUF_INIT(BUF_UNLIMITED), shown = BUF_INIT(BUF_UNLIMITED);
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    put_printable(&shown, buf_span(&text));
+    fflush(stdout);
+    fprintf(stderr, "martletctl: %s\n", shown.n ? shown.p : err_name(error));
+    if (exit_code == EXIT_USAGE && c->command)
+        fprintf(stderr, "Try martletctl help %s.\n", c->command->name);
+    else if (exit_code == EXIT_USAGE)
+        fputs("Try martletctl --help.\n", stderr);
+    if (ctl_has(c, OPTION_JSON) && exit_code != EXIT_USAGE) {
+        autobuf json = BUF_INIT(BUF_UNLIMITED);
+        buf_printf(&json, "{\"result\":\"failed\",\"error\":\"%s\",\"text\":", err_name(error));
+        json_string(&json, buf_span(&text));
+        printf("%s}\n", json.p);
+        fflush(stdout);
     }
+    return exit_code;
 }
 
-/* --- lists --- */
-
-struct names {
-    char **v;
-    size_t n, width;
-};
-
-static void add_name(struct names *names, struct span name)
+int ctl_confirm(struct ctl *c, const char *question)
 {
-    names->v = xrealloc_array(names->v, names->n + 1, sizeof(char *));
-    names->v[names->n++] = span_dup(name);
-    names->width = MAX(names->width, name.n);
+    char line[32];
+    if (ctl_has(c, OPTION_YES))
+        return 0;
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return ctl_fail(c, EXIT_USAGE, ERR_INVALID, "%s There is nobody to ask: say --yes.",
+                        question);
+    fprintf(stderr, "%s Type yes to go on: ", question);
+    fflush(stderr);
+    if (fgets(line, sizeof(line), stdin) && span_ieq(span_trim(span_str(line)), SPAN("yes")))
+        return 0;
+    return ctl_fail(c, EXIT_FAILED, ERR_DENIED, "nothing was done");
 }
 
-static void collect_name(void *arg, struct span name, struct span id)
-{
-    (void)id;
-    add_name(arg, name);
-}
+/* --- configuration --- */
 
-static void names_done(struct names *names)
-{
-    for (size_t i = 0; i < names->n; i++)
-        free(names->v[i]);
-    free(names->v);
-}
-
-struct printing {
-    const struct options *options;
-    const char *first, *second;
-    size_t count;
-};
-
-static void print_pair(void *arg, struct span a, struct span b)
-{
-    struct printing *p = arg;
-    autobuf line = BUF_INIT(BUF_UNLIMITED);
-    p->count++;
-    if (!p->options->json) {
-        printf("%-32.*s  %.*s\n", (int)a.n, a.p, (int)b.n, b.p);
-        return;
-    }
-    buf_printf(&line, "{\"%s\":", p->first);
-    json_string(&line, a);
-    buf_printf(&line, ",\"%s\":", p->second);
-    json_string(&line, b);
-    printf("%s}\n", line.p);
-}
-
-/* --- running --- */
-
-static int run_accounts(struct access *access, const struct options *o)
-{
-    struct names names = {0};
-    struct report report;
-    struct err err = {0};
-    for (size_t i = 0; i < o->account_count; i++)
-        add_name(&names, span_str(o->accounts[i]));
-    if (o->all && access->accounts(access->ctx, collect_name, &names, &err)) {
-        fprintf(stderr, "martletctl: %s\n", err.text);
-        names_done(&names);
-        return EXIT_FAILED;
-    }
-    report_init(&report, o, names.width);
-    for (size_t i = 0; i < names.n; i++) {
-        autobuf dir = BUF_INIT(BUF_UNLIMITED);
-        if (o->dir) {
-            buf_printf(&dir, "%s/", o->dir);
-            put_directory(&dir, names.v[i]);
-        }
-        access->run(access->ctx, names.v[i], o->dir ? dir.p : NULL, &report);
-    }
-    names_done(&names);
-    return report_finish(&report);
-}
-
-static int run_list(struct access *access, const struct options *o)
-{
-    bool accounts = strcmp(o->verb, "accounts") == 0;
-    struct printing p = {o, accounts ? "account" : "key", accounts ? "id" : "value", 0};
-    struct err err = {0};
-    int rc = accounts ? access->accounts(access->ctx, print_pair, &p, &err)
-                      : access->status(access->ctx, print_pair, &p, &err);
-    if (rc == 0)
-        return EXIT_FINE;
-    fprintf(stderr, "martletctl: %s\n", err.text);
-    return EXIT_FAILED;
-}
-
-static int open_access(const struct options *o, struct access *ret)
+int ctl_conf(struct ctl *c)
 {
     struct err err = {0};
-    int rc = remote_open(o, ret, &err);
-    if (rc == ERR_NOT_FOUND)
-        rc = local_open(o, ret, &err);
-    if (rc)
-        fprintf(stderr, "martletctl: %s\n", err.text);
-    return rc;
-}
-
-static int run(const struct options *o, const struct command *c)
-{
-    struct access access;
-    if (o->dir && strcmp(o->verb, "backup") == 0 && mkdir(o->dir, 0700) && errno != EEXIST) {
-        fprintf(stderr, "martletctl: %s: %s\n", o->dir, strerror(errno));
-        return EXIT_FAILED;
-    }
-    if (open_access(o, &access))
-        return EXIT_UNREACHABLE;
-    int code = c->on_accounts ? run_accounts(&access, o) : run_list(&access, o);
-    access.close(access.ctx);
-    return code;
+    const char *file = c->values[OPTION_CONFIG];
+    if (c->conf)
+        return 0;
+    bool optional = !file && ctl_has(c, OPTION_DIR) && access(default_config, R_OK);
+    c->conf = optional ? conf_new() : conf_load(file ? file : default_config, &err);
+    for (size_t i = 0; c->conf && i < c->set_count; i++)
+        if (conf_set(c->conf, span_str(c->sets[i]), &err))
+            return ctl_fail(c, EXIT_UNREACHABLE, err.code, "%s", err.text);
+    if (!c->conf)
+        return ctl_fail(c, EXIT_UNREACHABLE, err.code, "%s", err.text);
+    if (ctl_has(c, OPTION_DIR))
+        c->conf->state_dir = c->values[OPTION_DIR];
+    return 0;
 }
 
 /* --- the command line --- */
 
-static int parse(int argc, char **argv, struct options *o, const char **config)
+enum { LETTER_BASE = 256 };
+
+static void make_getopt(struct option *ret_long, struct buf *ret_short)
 {
-    static const struct option longs[] = {
-        {"dir", required_argument, NULL, 'd'},  {"config", required_argument, NULL, 'c'},
-        {"all", no_argument, NULL, 'a'},        {"json", no_argument, NULL, 'j'},
-        {"erase", no_argument, NULL, 'e'},      {"to", required_argument, NULL, 't'},
-        {"from", required_argument, NULL, 't'}, {"quiet", no_argument, NULL, 'q'},
-        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0}};
-    for (int c; (c = getopt_long(argc, argv, "c:qh", longs, NULL)) != -1;) {
-        switch (c) {
-        case 'd':
-            o->state_dir = optarg;
-            break;
-        case 'c':
-            *config = optarg;
-            break;
-        case 'a':
-            o->all = true;
-            break;
-        case 'j':
-            o->json = true;
-            break;
-        case 'e':
-            o->erase = true;
-            break;
-        case 't':
-            o->dir = optarg;
-            break;
-        case 'q':
-            o->quiet = true;
-            break;
-        case 'h':
-            fputs(usage_text, stdout);
-            exit(EXIT_FINE);
-        default:
-            return EXIT_USAGE;
-        }
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        const struct option_spec *o = &ctl_options[i];
+        ret_long[i] = (struct option){o->name, o->argument ? required_argument : no_argument, NULL,
+                                      LETTER_BASE + i};
+        if (o->letter)
+            buf_put_byte(ret_short, o->letter);
+        if (o->letter && o->argument)
+            buf_put_byte(ret_short, ':');
     }
-    if (optind < argc)
-        o->verb = argv[optind++];
-    o->accounts = (const char *const *)(argv + optind);
-    o->account_count = (size_t)(argc - optind);
+}
+
+static int option_of(int got)
+{
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if (got == LETTER_BASE + i || (ctl_options[i].letter && got == ctl_options[i].letter))
+            return i;
+    return -1;
+}
+
+/* -1: wrong, and getopt has said so. */
+static int read_options(struct ctl *c, int argc, char **argv)
+{
+    struct option longs[OPTION_COUNT + 1] = {{0}};
+    autobuf shorts = BUF_INIT(256);
+    make_getopt(longs, &shorts);
+    for (int got; (got = getopt_long(argc, argv, shorts.p, longs, NULL)) != -1;) {
+        int o = option_of(got);
+        if (o < 0)
+            return -1;
+        c->values[o] = optarg ? optarg : "";
+        if (o == OPTION_SET && c->set_count < ARRAY_LEN(c->sets))
+            c->sets[c->set_count++] = optarg;
+    }
+    c->args = (const char *const *)(argv + optind);
+    c->arg_count = (size_t)(argc - optind);
     return 0;
 }
 
-static const struct command *find_command(const char *name)
+static int check_options(struct ctl *c)
 {
-    for (size_t i = 0; name && i < ARRAY_LEN(commands); i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-    return NULL;
+    for (int i = OPTION_GENERAL_END; i < OPTION_COUNT; i++)
+        if (c->values[i] && !(c->command->options >> i & 1))
+            return ctl_fail(c, EXIT_USAGE, ERR_INVALID, "%s does not take --%s", c->command->name,
+                            ctl_options[i].name);
+    return 0;
 }
 
-static const char *complaint(const struct options *o, const struct command *c)
+static int check_arguments(struct ctl *c)
 {
-    if (!c)
-        return o->verb ? "unknown command" : "a command is missing";
-    if (c->on_accounts && o->all == (o->account_count > 0))
-        return "either accounts or --all";
-    if (!c->on_accounts && (o->all || o->account_count))
-        return "this command takes no accounts";
-    if (c->wants_dir != (o->dir != NULL))
-        return c->wants_dir ? "a directory is missing (--to, --from)"
-                            : "--to and --from are for backup and restore";
-    if (o->erase && strcmp(c->name, "compact") != 0)
-        return "--erase is for compact";
-    return NULL;
+    size_t min, max;
+    const struct command *cmd = c->command;
+    ctl_arity(cmd, &min, &max);
+    if (cmd->options & TAKES(ALL)) {
+        if (ctl_has(c, OPTION_ALL) != (c->arg_count == 0))
+            return ctl_fail(c, EXIT_USAGE, ERR_INVALID, "%s: either names or --all", cmd->name);
+        return 0;
+    }
+    if (c->arg_count < min)
+        return ctl_fail(c, EXIT_USAGE, ERR_INVALID, "%s: an argument is missing: %s", cmd->name,
+                        cmd->args);
+    if (c->arg_count > max)
+        return ctl_fail(c, EXIT_USAGE, ERR_INVALID, "%s: one argument too many: \"%s\"", cmd->name,
+                        c->args[max]);
+    return 0;
+}
+
+/* A group of commands that a single word begins: "user". */
+static bool is_group(const char *word)
+{
+    size_t n = strlen(word);
+    for (size_t i = 0; i < ctl_command_count; i++)
+        if (strncmp(ctl_commands[i].name, word, n) == 0 && ctl_commands[i].name[n] == ' ')
+            return true;
+    return false;
+}
+
+static int complain_of_command(struct ctl *c)
+{
+    if (!c->arg_count)
+        return ctl_fail(c, EXIT_USAGE, ERR_INVALID, "a command is missing");
+    if (!is_group(c->args[0]))
+        return ctl_fail(c, EXIT_USAGE, ERR_INVALID, "there is no command \"%s\"", c->args[0]);
+    autobuf known = BUF_INIT(BUF_UNLIMITED);
+    for (size_t i = 0; i < ctl_command_count; i++) {
+        size_t n = strlen(c->args[0]);
+        const char *name = ctl_commands[i].name;
+        if (strncmp(name, c->args[0], n) == 0 && name[n] == ' ')
+            buf_printf(&known, "%s%s", known.n ? ", " : "", name);
+    }
+    return ctl_fail(c, EXIT_USAGE, ERR_INVALID, "which one: %s?", known.p);
+}
+
+static int run(struct ctl *c, int argc, char **argv)
+{
+    size_t words;
+    if (read_options(c, argc, argv))
+        return ctl_fail(c, EXIT_USAGE, ERR_INVALID, "the command line is wrong");
+    if (ctl_has(c, OPTION_VERSION)) {
+        puts("martletctl " MARTLET_VERSION);
+        return EXIT_FINE;
+    }
+    c->command = ctl_find(c->args, c->arg_count, &words);
+    if (ctl_has(c, OPTION_HELP)) {
+        if (c->command)
+            ctl_print_help(c->command);
+        else
+            ctl_print_usage();
+        return EXIT_FINE;
+    }
+    if (!c->command)
+        return complain_of_command(c);
+    c->args += words;
+    c->arg_count -= words;
+    int code = check_options(c);
+    if (code == 0)
+        code = check_arguments(c);
+    return code ? code : c->command->run(c);
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = {0};
-    struct err err = {0};
-    const char *config = MARTLET_SYSCONFDIR "/martlet/martlet.conf";
-    if (parse(argc, argv, &o, &config))
-        return EXIT_USAGE;
-    const struct command *c = find_command(o.verb);
-    const char *why = complaint(&o, c);
-    if (why)
-        return usage(why);
-    struct conf *conf = NULL;
-    if (!o.state_dir) {
-        conf = conf_load(config, &err);
-        if (!conf) {
-            fprintf(stderr, "martletctl: %s\n", err.text);
-            return EXIT_UNREACHABLE;
-        }
-        o.state_dir = conf->state_dir;
+    struct ctl c = {0};
+    setlocale(LC_TIME, "C");
+    if (argc > 1 && strcmp(argv[1], "--complete") == 0)
+        return ctl_complete(argc - 2, argv + 2);
+    int code = run(&c, argc, argv);
+    if (c.conf)
+        conf_free(c.conf);
+    if (fflush(stdout) || ferror(stdout)) {
+        fprintf(stderr, "martletctl: standard output: %s\n", strerror(errno));
+        return code ? code : EXIT_FAILED;
     }
-    autobuf dir = BUF_INIT(BUF_UNLIMITED);
-    if (o.dir && o.dir[0] != '/') { /* the server does not know where we are */
-        autofree char *here = getcwd(NULL, 0);
-        buf_printf(&dir, "%s/%s", here ? here : "", o.dir);
-        o.dir = dir.p;
-    }
-    int code = run(&o, c);
-    conf_free(conf);
     return code;
 }

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/list.h"
-#include "tools/martletctl/ctl.h"
 #include "store/maintain.h"
+#include "tools/martletctl/access.h"
 
 /* Worker jobs and deferred calls, one after the other. */
 struct call {
@@ -18,7 +18,7 @@ struct call {
 };
 
 struct local {
-    const struct options *options;
+    struct ctl *ctl;
     struct store *store;
     struct list calls;
     int lock;
@@ -119,19 +119,19 @@ static void on_finished(struct maintenance *m, int error, const char *text)
 static void on_opened(void *arg, int error, struct account *account)
 {
     struct operation *o = arg;
-    const struct options *options = o->local->options;
+    const char *verb = o->local->ctl->command->name;
     if (error) {
         finish(o, error, "the account cannot be opened");
         return;
     }
     o->account = account;
-    if (strcmp(options->verb, "check") == 0)
+    if (strcmp(verb, "check") == 0)
         account_check(account, &o->maintenance);
-    else if (strcmp(options->verb, "rebuild") == 0)
+    else if (strcmp(verb, "rebuild") == 0)
         account_rebuild(account, &o->maintenance);
-    else if (strcmp(options->verb, "compact") == 0)
-        account_compact(account, options->erase, &o->maintenance);
-    else if (strcmp(options->verb, "checkpoint") == 0)
+    else if (strcmp(verb, "compact") == 0)
+        account_compact(account, ctl_has(o->local->ctl, OPTION_ERASE), &o->maintenance);
+    else if (strcmp(verb, "checkpoint") == 0)
         account_checkpoint(account, &o->maintenance);
     else
         account_backup(account, o->dir, &o->maintenance);
@@ -149,7 +149,7 @@ static void run(void *ctx, const char *account, const char *dir, struct report *
     int rc = site_find(l->store, span_str(account), &id);
     if (rc)
         finish(&o, rc, rc == ERR_NOT_FOUND ? "there is no such account" : err_name(rc));
-    else if (strcmp(l->options->verb, "restore") == 0)
+    else if (strcmp(l->ctl->command->name, "restore") == 0)
         account_restore(l->store, &id, dir, &o.maintenance);
     else
         account_open(l->store, &id, on_opened, &o);
@@ -157,15 +157,6 @@ static void run(void *ctx, const char *account, const char *dir, struct report *
     account_unref(o.account);
     settle(l);
     finish(&o, ERR_IO, "no answer");
-}
-
-static int status(void *ctx, void (*each)(void *arg, struct span key, struct span value), void *arg,
-                  struct err *err)
-{
-    (void)ctx;
-    (void)err;
-    each(arg, SPAN("server"), SPAN("does not run"));
-    return 0;
 }
 
 static void close_local(void *ctx)
@@ -183,35 +174,35 @@ static void close_local(void *ctx)
 static int check_directory(const struct local *l, struct err *err)
 {
     autobuf site = BUF_INIT(BUF_UNLIMITED);
-    buf_printf(&site, "%s/site", l->options->state_dir);
+    buf_printf(&site, "%s/site", l->ctl->conf->state_dir);
     if (access(site.p, F_OK) == 0)
         return 0;
     return err_set(err, ERR_NOT_FOUND, "%s is not the state directory of a server that has run",
-                   l->options->state_dir);
+                   l->ctl->conf->state_dir);
 }
 
 static int take_lock(struct local *l, struct err *err)
 {
     autobuf path = BUF_INIT(4096);
-    if (access(l->options->state_dir, F_OK))
-        return err_set_errno(err, "%s", l->options->state_dir);
-    buf_printf(&path, "%s/lock", l->options->state_dir);
+    if (access(l->ctl->conf->state_dir, F_OK))
+        return err_set_errno(err, "%s", l->ctl->conf->state_dir);
+    buf_printf(&path, "%s/lock", l->ctl->conf->state_dir);
     l->lock = open(path.p, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (l->lock < 0)
         return err_set_errno(err, "%s", path.p);
     if (flock(l->lock, LOCK_EX | LOCK_NB))
         return err_set(err, ERR_BUSY, "%s is in use, but nobody answers there",
-                       l->options->state_dir);
+                       l->ctl->conf->state_dir);
     return 0;
 }
 
-int local_open(const struct options *o, struct access *ret, struct err *err)
+int access_open_local(struct ctl *c, struct access *ret, struct err *err)
 {
     struct local *l = xnew(struct local);
-    l->options = o;
+    l->ctl = c;
     l->lock = -1;
     list_init(&l->calls);
-    struct store_options options = {.dir = o->state_dir, .open_max = 2};
+    struct store_options options = {.dir = c->conf->state_dir, .open_max = 2};
     struct store_host host = {l, host_work, host_defer};
     int rc = check_directory(l, err);
     if (rc == 0)
@@ -224,6 +215,6 @@ int local_open(const struct options *o, struct access *ret, struct err *err)
         close_local(l);
         return rc;
     }
-    *ret = (struct access){l, accounts, run, status, close_local};
+    *ret = (struct access){l, accounts, run, close_local};
     return 0;
 }

@@ -1,0 +1,41 @@
+/* Every command and every option of martletctl. */
+#include "tools/martletctl/ctl.h"
+
+const struct option_spec ctl_options[OPTION_COUNT] = {
+    [OPTION_DIR] = {"dir", 0, "DIR", "the server's state_dir (else from the configuration)"},
+    [OPTION_CONFIG] = {"config", 'c', "FILE", "the configuration file"},
+    [OPTION_SET] = {"option", 'o', "SETTING=VALUE", "one more setting, after the file"},
+    [OPTION_JSON] = {"json", 0, NULL, "for programs: an object a line"},
+    [OPTION_QUIET] = {"quiet", 'q', NULL, "say only what is wrong"},
+    [OPTION_HELP] = {"help", 'h', NULL, "this text, or the command's"},
+    [OPTION_VERSION] = {"version", 0, NULL, "the version"},
+    [OPTION_ALL] = {"all", 0, NULL, "every one"},
+    [OPTION_ERASE] = {"erase", 0, NULL, "at once and beyond recovery"},
+    [OPTION_TO] = {"to", 0, "DIR", "where backups go"},
+    [OPTION_FROM] = {"from", 0, "DIR", "where backups are"},
+    [OPTION_YES] = {"yes", 'y', NULL, "do not ask"},
+};
+
+const struct command ctl_commands[] = {
+    {"help", "[COMMAND...]", 0, "what a command does and takes", NULL, ctl_run_help},
+
+    {"status", "", 0, "what each mail process is doing", NULL, run_status},
+    {"accounts", "", 0, "list the accounts", NULL, run_accounts_list},
+
+    {"check", "ACCOUNT...", TAKES(ALL), "verify every checksum, and the index against the log",
+     "Changes nothing. Damage is told with its place.", run_maintenance},
+    {"rebuild", "ACCOUNT...", TAKES(ALL), "throw the index away and derive it anew", NULL,
+     run_maintenance},
+    {"compact", "ACCOUNT...", TAKES(ALL) | TAKES(ERASE), "free the space of deleted messages",
+     "The server does this by itself when more than half of an account's log is dead.",
+     run_maintenance},
+    {"checkpoint", "ACCOUNT...", TAKES(ALL), "make the next start after a power failure quick",
+     NULL, run_maintenance},
+    {"backup", "ACCOUNT...", TAKES(ALL) | TAKES(TO), "copy to DIR/ACCOUNT what is new there",
+     "The accounts may be in use. An interrupted backup leaves the earlier one usable.",
+     run_maintenance},
+    {"restore", "ACCOUNT...", TAKES(ALL) | TAKES(FROM), "put back what is in DIR/ACCOUNT",
+     "The accounts must not be in use.", run_maintenance},
+};
+
+const size_t ctl_command_count = ARRAY_LEN(ctl_commands);
