@@ -271,7 +271,7 @@ static int set_pair(struct load *l, const struct setting *s, const char *name, s
     if (!first || !v.p)
         return err_set(err, ERR_INVALID, "%s:%u: %s.%s takes one value", l->file, line, s->name,
                        name);
-    if (!parse_choice(s->choices, v, &n))
+    if (s->choices && !parse_choice(s->choices, v, &n))
         return bad_choice(s, l->file, line, v, err);
     if (list_add(l->conf, s, span_str(name)) < 0 || list_add(l->conf, s, v) < 0)
         return err_set(err, ERR_LIMIT, "%s: too long", l->file);

@@ -19,11 +19,21 @@ struct conf_list {
 
 enum conf_literal { CONF_LITERAL_PLUS, CONF_LITERAL_MINUS };
 
+enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
+enum conf_client_certificates { CONF_CLIENT_NO, CONF_CLIENT_OPTIONAL, CONF_CLIENT_REQUIRED };
+enum conf_client_user { CONF_CLIENT_EMAIL, CONF_CLIENT_COMMON_NAME };
+
 struct conf {
     const char *state_dir;
 
     struct conf_list imap_listen, imaps_listen, lmtp_listen; /* "address:port", or "/path" (LMTP) */
     const char *tls_certificate, *tls_key;
+    struct conf_list tls_certificates; /* certificate, key, certificate, key, ... */
+    uint64_t tls_minimum;              /* enum conf_tls_version */
+    uint64_t tls_ticket_lifetime;
+    uint64_t tls_client_certificates; /* enum conf_client_certificates */
+    const char *tls_client_ca;
+    uint64_t tls_client_user; /* enum conf_client_user */
 
     uint64_t login_processes, mail_processes; /* 0: by the number of CPUs */
     uint64_t login_connections, login_unfinished;

@@ -14,7 +14,8 @@ enum conf_type {
     CONF_CHOICE,       /* one of `choices`, stored as its number */
     CONF_LIST,
     CONF_LISTEN, /* a list of addresses with ports */
-    CONF_PAIRS,  /* a section of names with values; CONF_LIST of both in turn */
+    CONF_PAIRS,  /* a section of names with values (any, if `choices` is NULL); CONF_LIST of both
+                   in turn */
 };
 
 struct setting {

@@ -65,7 +65,27 @@ const struct setting conf_settings[] = {
 
     STRING("tls.certificate", tls_certificate, "/etc/martlet/cert.pem",
            "Certificate chain (PEM). Read again on SIGHUP."),
-    STRING("tls.key", tls_key, "/etc/martlet/key.pem", "Private key of the certificate (PEM)."),
+    STRING("tls.key", tls_key, "/etc/martlet/key.pem",
+           "Private key of the certificate (PEM). Only martlet-auth reads it."),
+    PAIRS(
+        "tls.certificates", tls_certificates, "{ }", NULL,
+        "More certificates, each with its key: \"/path/chain.pem\" = \"/path/key.pem\". Which one\n"
+        "a client gets is decided by the name it asks for (SNI) and the DNS names in the\n"
+        "certificates, and by the kinds of key it understands: one with an ECDSA or Ed25519\n"
+        "key and one with an RSA key may have the same names. tls.certificate is for all others."),
+    CHOICE("tls.minimum", tls_minimum, "1.2", "1.2 1.3", "Oldest version of TLS that is spoken."),
+    TIME("tls.ticket_lifetime", tls_ticket_lifetime, "12h", 0, 7 * DAY,
+         "How long a client may resume a TLS session without a full handshake. The keys for that\n"
+         "are in memory only, and as old at most. 0: never."),
+    CHOICE(
+        "tls.client_certificates", tls_client_certificates, "no", "no optional required",
+        "Ask clients for a certificate: no, optional or required. One that is presented must be\n"
+        "issued by tls.client_ca; it lets its owner log in by AUTHENTICATE EXTERNAL."),
+    STRING("tls.client_ca", tls_client_ca, "\"\"",
+           "Certificates (PEM, one file) of those who issue the clients' certificates."),
+    CHOICE("tls.client_user", tls_client_user, "email", "email common_name",
+           "Where a client certificate has the user's name: email (the first rfc822Name of its\n"
+           "subject alternative names) or common_name."),
 
     NUMBER(
         "mail.processes", mail_processes, "0", 0, 64,

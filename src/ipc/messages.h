@@ -21,6 +21,11 @@ enum {
     HANDOVER_INPUT_MAX = 32 * 1024,
     USER_NAME_MAX = 255,
     SASL_DATA_MAX = 16 * 1024,
+    CHAIN_MAX = 56 * 1024,
+    TICKET_KEY_SIZE = 80,
+    SIGN_DATA_MAX = 256,
+    SIGNATURE_MAX = 1024,
+    KEY_ID_SIZE = 32,
 };
 
 /* The parties. An administrator's tool (CTL) connects to a mail process. */
@@ -61,6 +66,15 @@ enum message_kind {
     MESSAGE_AUTH_CANCEL,
     MESSAGE_AUTH_OK,
     MESSAGE_AUTH_FAILED,
+
+    /* TLS: auth tells login processes the certificates (all that is public of them), anew after
+       every reload, and the keys that encrypt session tickets; login asks auth to sign what a
+       handshake needs signed. */
+    MESSAGE_TICKET_KEYS,
+    MESSAGE_CERTIFICATES, /* a new set: `count` CERTIFICATEs of this generation follow */
+    MESSAGE_CERTIFICATE,
+    MESSAGE_SIGN,
+    MESSAGE_SIGNED,
 
     /* Login gives an authenticated connection to the mail process of the account. With the
        connection. */
@@ -153,6 +167,29 @@ struct message {
             uint64_t id;
             uint32_t failure; /* enum auth_failure; 0 in AUTH_CANCEL */
         } auth_end;           /* AUTH_FAILED, AUTH_CANCEL */
+
+        struct {
+            struct span current, previous; /* TICKET_KEY_SIZE bytes; empty: none */
+        } ticket_keys;
+        struct {
+            uint32_t generation, count; /* none: there is no TLS */
+            struct span client_ca;      /* certificates (DER), as control_args_put puts them */
+        } certificates;
+        struct {
+            uint32_t generation;
+            struct span chain; /* certificates (DER), as control_args_put puts them; ours first */
+        } certificate;
+        struct {
+            uint64_t id;
+            struct span key; /* SHA-256 of the certificate's public key info */
+            uint32_t scheme; /* SignatureScheme of RFC 8446 section 4.2.3 */
+            struct span data;
+        } sign;
+        struct {
+            uint64_t id;
+            int32_t error;
+            struct span signature;
+        } signature; /* SIGNED */
 
         struct {
             uint64_t session;
