@@ -1,3 +1,4 @@
+#include "base/metrics.h"
 #include "dump.h"
 #include "support/cmocka.h"
 
@@ -535,17 +536,36 @@ static void table(void **state)
     assert_int_equal(command_desc(CMD_IDLE)->states, CMD_IN_AUTH | CMD_IN_SELECTED);
 }
 
+/* base/metrics.c repeats the names: it knows nothing of IMAP. */
+static void test_metric_names(void **state)
+{
+    (void)state;
+    for (unsigned id = CMD_NONE + 1; id < CMD_COUNT; id++)
+        assert_string_equal(metric_command_name(METRIC_COMMAND(id)),
+                            command_desc((enum command_id)id)->name);
+    assert_null(metric_command_name(CMD_COUNT));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(simple),       cmocka_unit_test(session),
-        cmocka_unit_test(mailboxes),    cmocka_unit_test(list),
-        cmocka_unit_test(append),       cmocka_unit_test(append_parts),
-        cmocka_unit_test(search),       cmocka_unit_test(search_errors),
-        cmocka_unit_test(fetch),        cmocka_unit_test(fetch_sections),
-        cmocka_unit_test(fetch_errors), cmocka_unit_test(store),
-        cmocka_unit_test(limits),       cmocka_unit_test(deep_nesting),
-        cmocka_unit_test(truncated),    cmocka_unit_test(table),
+        cmocka_unit_test(test_metric_names),
+        cmocka_unit_test(simple),
+        cmocka_unit_test(session),
+        cmocka_unit_test(mailboxes),
+        cmocka_unit_test(list),
+        cmocka_unit_test(append),
+        cmocka_unit_test(append_parts),
+        cmocka_unit_test(search),
+        cmocka_unit_test(search_errors),
+        cmocka_unit_test(fetch),
+        cmocka_unit_test(fetch_sections),
+        cmocka_unit_test(fetch_errors),
+        cmocka_unit_test(store),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(deep_nesting),
+        cmocka_unit_test(truncated),
+        cmocka_unit_test(table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
