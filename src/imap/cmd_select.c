@@ -22,6 +22,7 @@ void view_close(struct session *s)
     ranges_done(&v->expunged);
     ranges_done(&v->changed);
     ranges_done(&v->recent);
+    free(v->name);
     free(v);
     s->view = NULL;
     ranges_done(&s->saved);
@@ -72,6 +73,7 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
 {
     struct view *v = s->view = xnew(struct view);
     v->mailbox = info->id;
+    v->name = span_dup(info->name);
     v->uidvalidity = info->uidvalidity;
     v->read_only = read_only;
     v->modseq = info->highest_modseq;

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/logline.h"
 #include "wire/capability.h"
 
@@ -51,6 +52,7 @@ static void session_free(struct session *s)
     free(s->user);
     free(s->peer);
     free(s->client_name);
+    free(s->login);
     free(s);
     if (--host->session_count == 0 && host->drained)
         host->drained(host->drained_arg);
@@ -293,6 +295,7 @@ static void on_input(void *owner, struct span bytes)
     if (s->closing || s->logged_out)
         return;
     loop_timer_set(s->host->loop, &s->timer, (uint64_t)s->host->settings.idle_timeout_s * 1000);
+    s->input_us = clock_monotonic_us();
     consume(s, bytes);
     if (!s->closing && !frame_idle(&s->frame))
         conn_acknowledge(s->conn);
@@ -346,6 +349,14 @@ void session_put_capabilities(struct session *s, struct buf *b)
     capability_write(b, &state);
 }
 
+static void keep_text(char *to, size_t room, struct span s)
+{
+    s = span_head(s, room - 1);
+    if (s.n)
+        memcpy(to, s.p, s.n);
+    to[s.n] = '\0';
+}
+
 void imap_session_start(struct imap_host *host, const struct imap_start *start,
                         struct account *account)
 {
@@ -356,6 +367,12 @@ void imap_session_start(struct imap_host *host, const struct imap_start *start,
     s->peer = span_dup(start->peer);
     s->id = start->session_id;
     s->tls = start->tls;
+    if (start->login.n)
+        s->login = span_dup(start->login);
+    keep_text(s->mechanism, sizeof(s->mechanism), start->mechanism);
+    keep_text(s->tls_version, sizeof(s->tls_version), start->tls_version);
+    s->since_us = clock_wall_us();
+    s->input_us = clock_monotonic_us();
     buf_init(&s->unread, BUF_UNLIMITED); /* bounded by one read of the connection */
     list_init(&s->tasks);
     list_push_back(&host->sessions, &s->link);

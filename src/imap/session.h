@@ -48,6 +48,9 @@ struct imap_start {
     uint64_t session_id; /* follows the connection through all processes' logs */
     struct span peer;    /* address, for logs */
     bool tls;
+    struct span tls_version; /* "TLSv1.3" */
+    struct span mechanism;   /* "PLAIN"; of LOGIN too */
+    struct span login;       /* who logged in, where that is not the user */
     struct span client_name; /* from ID before login, or empty */
     struct span input;       /* bytes that arrived after the login command */
 };
@@ -55,6 +58,26 @@ struct imap_start {
 /* Takes a counted reference of its own to the account, answers the login command and goes on. */
 void imap_session_start(struct imap_host *host, const struct imap_start *start,
                         struct account *account);
+
+/* What a session is and does at the moment, for the administrator. Spans are valid during the call;
+ * what came from the client (client_name) may be any bytes. */
+struct imap_session_info {
+    uint64_t id;
+    struct span user, login, peer, client_name, mechanism, tls_version;
+    bool tls;
+    struct span mailbox; /* selected, as it was called then; empty: none */
+    bool read_only;
+    const char *command; /* the oldest in progress, or NULL */
+    size_t commands;     /* in progress */
+    uint64_t since_us;   /* wall time of the login */
+    uint64_t idle_us;    /* since the last input */
+    uint64_t bytes_in, bytes_out;
+};
+void imap_sessions_each(struct imap_host *host,
+                        void (*each)(void *arg, const struct imap_session_info *info), void *arg);
+/* Says BYE with this text to all sessions of a user, or (user empty) to the session with this id,
+ * and ends them. Returns how many. */
+size_t imap_sessions_end(struct imap_host *host, struct span user, uint64_t id, const char *text);
 
 /* Says BYE to every session and ends it; calls done when none is left. */
 void imap_shutdown(struct imap_host *host, void (*done)(void *arg), void *arg);

@@ -54,6 +54,7 @@ struct view {
     struct watch watch; /* .view_modseq: no expunge after it has been announced yet */
     uint32_t mailbox;
     uint32_t uidvalidity;
+    char *name;               /* of the mailbox when it was selected, for the administrator */
     bool read_only;           /* EXAMINE */
     bool gone;                /* the mailbox was deleted */
     bool dirty;               /* the store has news that have not been absorbed */
@@ -122,7 +123,10 @@ struct session {
     struct frame frame;
     struct buf unread; /* input that waits until a task has ended */
     char *user, *peer, *client_name;
-    uint64_t id;
+    char *login;                     /* NULL: the user */
+    char mechanism[20];              /* "SCRAM-SHA-256-PLUS" */
+    char tls_version[8];             /* "TLSv1.3" */
+    uint64_t id, since_us, input_us; /* login (wall time), last input (monotonic) */
     bool tls, rev2, in_order, closing, logged_out, uid_seen;
     bool input_stopped; /* the conn is paused: too much in progress */
     struct list tasks;

@@ -25,6 +25,7 @@ struct conn {
     const struct conn_ops *ops;
     void *owner;
     struct outq out;
+    uint64_t bytes_in;
     struct loop_task task;      /* end of turn: send, report */
     struct conn_linger *linger; /* only after conn_finish */
     int fd;
@@ -164,6 +165,7 @@ static void read_some(struct conn *c)
             fail(c, ERR_IO);
         return;
     }
+    c->bytes_in += (uint64_t)n;
     if (n == 0)
         on_ended(c);
     else if (!c->finishing)
@@ -334,6 +336,12 @@ bool conn_full(struct conn *c)
     if (!full && c->out.was_full)
         loop_defer(c->loop, &c->task); /* it drained within this turn: say so once */
     return full;
+}
+
+void conn_bytes(const struct conn *c, uint64_t *ret_in, uint64_t *ret_out)
+{
+    *ret_in = c->bytes_in;
+    *ret_out = c->out.sent;
 }
 
 bool conn_pending(const struct conn *c)

@@ -75,6 +75,8 @@ void conn_acknowledge(struct conn *c);
 
 /* True: stop writing and wait for `drained`. */
 bool conn_full(struct conn *c);
+/* Bytes read from and taken by the socket so far. */
+void conn_bytes(const struct conn *c, uint64_t *ret_in, uint64_t *ret_out);
 /* Something has not been sent yet. */
 bool conn_pending(const struct conn *c);
 /* Send now instead of at the end of the turn. */

@@ -309,6 +309,7 @@ static int send_bytes(struct outq *q, int fd, size_t *budget, struct err *err)
     if (n < 0)
         return socket_error(err, "sendmsg");
     account_sent(q, (size_t)n);
+    q->sent += (size_t)n;
     *budget -= MIN(*budget, (size_t)n);
     return (size_t)n < want ? ERR_AGAIN : 0;
 }
@@ -334,6 +335,7 @@ static int send_file(struct outq *q, int fd, size_t *budget, struct err *err)
     e->u.file.off += (size_t)n;
     e->u.file.len -= (size_t)n;
     q->wire -= (size_t)n;
+    q->sent += (size_t)n;
     if (e->u.file.len == 0)
         pop(q);
     *budget -= MIN(*budget, (size_t)n);

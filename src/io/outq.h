@@ -27,6 +27,7 @@ struct outq {
     struct outq_entry *head, *tail;
     size_t mem;     /* bytes of memory that count towards full */
     uint64_t wire;  /* bytes to be sent; a producer counts nothing here */
+    uint64_t sent;  /* bytes that the socket has taken since outq_init */
     size_t begun;   /* between outq_begin and outq_end */
     bool was_full;  /* outq_full has said yes: the owner waits for the low mark */
     bool copy_only; /* sendfile is not possible on this socket */

@@ -1,239 +1,235 @@
-/* The administrator's requests (martletctl): state_dir/run/control.N, where N is the mail process
- * that the account belongs to (route_user).
- *
- *     verb        arguments          results (text), before the final one
- *     accounts                       "NAME\tID" each; process 0 only
- *     check       USER               findings: "KIND\tMAILBOX\tUID\tSEGMENT\tOFFSET\tTEXT", where
- *     rebuild     USER                   KIND is info, repaired or damage; and
- *     compact     USER [erase]       "progress\tDONE\tTOTAL"
- *     checkpoint  USER
- *     backup      USER DIR
- *     restore     USER DIR
- *     status                         "KEY\tVALUE" each
- *
- * The final result has error 0, or an ERR_ code and a sentence. */
+/* The verbs, and the connections of the tools that use them. */
+#include "daemon/mail/control.h"
+
 #include "base/logline.h"
-#include "daemon/mail/mail.h"
-#include "store/maintain.h"
+
+static const struct verb {
+    const char *name;
+    control_verb *run;
+    bool of_user; /* the first argument is a user whose account belongs to this process */
+} verbs[] = {
+    /* Results "KEY\tVALUE" each. */
+    {"status", control_status, false},
+    /* Results "NAME\tID" each; process 0 only. */
+    {"accounts", control_accounts, false},
+
+    /* USER, or USER "erase", or USER DIR. Results: findings "KIND\tMAILBOX\tUID\tSEGMENT\tOFFSET\t
+     * TEXT", where KIND is info, repaired or damage; and "progress\tDONE\tTOTAL". */
+    {"check", control_maintain, true},
+    {"rebuild", control_maintain, true},
+    {"compact", control_maintain, true},
+    {"checkpoint", control_maintain, true},
+    {"backup", control_maintain, true},
+    {"restore", control_maintain, true},
+
+    /* [USER]. Keys: see control_sessions.c. */
+    {"sessions", control_sessions, false},
+    /* "user" USER, or "session" ID, and optionally the text of the BYE. Key: ended. */
+    {"kick", control_kick, false},
+
+    /* USER [NAME]. Keys: see control_mailbox.c. */
+    {"mailboxes", control_mailboxes, true},
+    /* USER NAME, or USER NAME NEW_NAME. */
+    {"mailbox-create", control_mailbox_change, true},
+    {"mailbox-delete", control_mailbox_change, true},
+    {"mailbox-rename", control_mailbox_change, true},
+};
+
+enum { VALUE_MAX = 4096, BACKLOG_MAX = 64 << 20, RETRY_MS = 5 };
+
+struct result {
+    struct list link;
+    uint64_t id;
+    int error;
+    bool final;
+    size_t n;
+    char text[];
+};
 
 struct control {
     struct list link;
     struct mail *mail;
-    struct channel *ch; /* NULL: the tool has gone */
-    struct list jobs;
+    struct channel *ch;
+    struct list calls;
+    struct list backlog; /* struct result: the channel's queue is full */
+    size_t backlog_bytes;
+    struct loop_timer retry;
 };
 
-struct job {
-    struct list link;
-    struct control *control; /* NULL: the tool has gone */
-    struct mail *mail;
-    uint64_t id;
-    char *verb, *dir;
-    bool erase, running;
-    struct account_id account_id;
-    struct account *account;
-    struct maintenance maintenance;
-};
+/* --- results --- */
 
-static void send_result(struct control *c, uint64_t id, bool final, int error, struct span text)
+static int send_now(struct control *c, uint64_t id, bool final, int error, struct span text)
 {
     struct message m = {.kind = MESSAGE_CONTROL_RESULT};
-    if (!c || !c->ch)
-        return;
     m.u.control_result.id = id;
     m.u.control_result.final = final;
     m.u.control_result.error = error;
     m.u.control_result.text = text;
-    (void)channel_send(c->ch, &m, -1);
+    return channel_send(c->ch, &m, -1);
 }
 
-static void job_end(struct job *j, int error, const char *text)
+static void drop_result(struct control *c, struct result *r)
 {
-    send_result(j->control, j->id, true, error, span_str(text ? text : ""));
-    list_remove(&j->link);
-    if (j->account)
-        account_unref(j->account);
-    j->mail->openings--;
-    mail_check_ended(j->mail);
-    free(j->verb);
-    free(j->dir);
-    free(j);
+    list_remove(&r->link);
+    c->backlog_bytes -= r->n;
+    free(r);
 }
 
-static void on_finding(struct maintenance *m, const struct finding *f)
+static void on_retry(struct loop_timer *t)
 {
-    static const char *const kinds[] = {"info", "repaired", "damage"};
-    struct job *j = container_of(m, struct job, maintenance);
-    autobuf text = BUF_INIT(1024);
-    buf_printf(&text, "%s\t%u\t%u\t%llu\t%llu\t%s", kinds[f->kind], f->mailbox, f->uid,
-               (unsigned long long)f->segment, (unsigned long long)f->offset, f->text);
-    send_result(j->control, j->id, false, 0, buf_span(&text));
+    struct control *c = container_of(t, struct control, retry);
+    struct result *r;
+    while ((r = list_first(&c->backlog, struct result, link))) {
+        if (send_now(c, r->id, r->final, r->error, span_make(r->text, r->n)) == ERR_LIMIT) {
+            loop_timer_set(c->mail->daemon->loop, &c->retry, RETRY_MS);
+            return;
+        }
+        drop_result(c, r);
+    }
 }
 
-static void on_progress(struct maintenance *m, uint64_t done, uint64_t total)
+static void send_result(struct control *c, uint64_t id, bool final, int error, struct span text)
 {
-    struct job *j = container_of(m, struct job, maintenance);
-    autobuf text = BUF_INIT(128);
-    buf_printf(&text, "progress\t%llu\t%llu", (unsigned long long)done, (unsigned long long)total);
-    send_result(j->control, j->id, false, 0, buf_span(&text));
+    text = span_head(text, MESSAGE_MAX / 2);
+    if (list_empty(&c->backlog) && send_now(c, id, final, error, text) != ERR_LIMIT)
+        return;
+    if (c->backlog_bytes + text.n > BACKLOG_MAX && !final)
+        return; /* the tool has stopped reading */
+    struct result *r = xmalloc(sizeof(*r) + text.n);
+    *r = (struct result){.id = id, .error = error, .final = final, .n = text.n};
+    if (text.n)
+        memcpy(r->text, text.p, text.n);
+    list_push_back(&c->backlog, &r->link);
+    c->backlog_bytes += r->n;
+    loop_timer_set(c->mail->daemon->loop, &c->retry, RETRY_MS);
 }
 
-static void on_finished(struct maintenance *m, int error, const char *text)
+void control_text(struct control_call *call, struct span text)
 {
-    job_end(container_of(m, struct job, maintenance), error, text);
+    if (call->control)
+        send_result(call->control, call->id, false, 0, text);
 }
 
-static void run_on_account(struct job *j)
+void control_put(struct buf *row, const char *key, struct span value)
 {
-    j->running = true;
-    if (strcmp(j->verb, "check") == 0)
-        account_check(j->account, &j->maintenance);
-    else if (strcmp(j->verb, "rebuild") == 0)
-        account_rebuild(j->account, &j->maintenance);
-    else if (strcmp(j->verb, "compact") == 0)
-        account_compact(j->account, j->erase, &j->maintenance);
-    else if (strcmp(j->verb, "checkpoint") == 0)
-        account_checkpoint(j->account, &j->maintenance);
-    else
-        account_backup(j->account, j->dir, &j->maintenance);
+    control_args_put(row, span_str(key));
+    control_args_put(row, span_head(value, VALUE_MAX));
+}
+
+void control_put_number(struct buf *row, const char *key, uint64_t value)
+{
+    autobuf text = BUF_INIT(32);
+    buf_put_u64(&text, value);
+    control_put(row, key, buf_span(&text));
+}
+
+void control_put_flag(struct buf *row, const char *key, bool value)
+{
+    control_put(row, key, value ? SPAN("yes") : SPAN("no"));
+}
+
+/* --- calls --- */
+
+void control_end(struct control_call *call, int error, const char *text)
+{
+    struct mail *m = call->mail;
+    struct span sentence = span_str(text ? text : error ? err_name(error) : "");
+    if (call->control)
+        send_result(call->control, call->id, true, error, sentence);
+    list_remove(&call->link);
+    if (call->release)
+        call->release(call);
+    account_unref(call->account);
+    m->openings--;
+    mail_check_ended(m);
+    free(call->verb);
+    free(call);
 }
 
 static void on_opened(void *arg, int error, struct account *account)
 {
-    struct job *j = arg;
+    struct control_call *call = arg;
     if (error) {
-        job_end(j, error, "the account cannot be opened");
+        control_end(call, error, "the account cannot be opened; the server's log says why");
         return;
     }
-    j->account = account;
-    run_on_account(j);
+    call->account = account;
+    call->opened(call);
 }
 
 static void on_resolved(void *arg, int error, const struct account_id *id)
 {
-    struct job *j = arg;
-    if (error) {
-        job_end(j, error, error == ERR_NOT_FOUND ? "there is no such account" : err_name(error));
-        return;
-    }
-    j->account_id = *id;
-    if (strcmp(j->verb, "restore") == 0) {
-        j->running = true;
-        account_restore(j->mail->store, &j->account_id, j->dir, &j->maintenance);
-        return;
-    }
-    account_open(j->mail->store, id, on_opened, j);
+    struct control_call *call = arg;
+    if (error)
+        control_end(call, error, error == ERR_NOT_FOUND ? "there is no such account" : NULL);
+    else
+        account_open(call->mail->store, id, on_opened, call);
 }
 
-static const struct verb {
-    const char *name;
-    bool wants_dir;
-} verbs[] = {{"check", false},      {"rebuild", false}, {"compact", false},
-             {"checkpoint", false}, {"backup", true},   {"restore", true}};
-
-static void start_job(struct control *c, const struct message *m, const struct verb *v)
+void control_with_account(struct control_call *call, struct span user,
+                          void (*opened)(struct control_call *call))
 {
-    struct span args = m->u.control.args, user = SPAN_EMPTY, second = SPAN_EMPTY;
-    uint64_t id = m->u.control.id;
-    control_args_next(&args, &user);
-    control_args_next(&args, &second);
-    if (!user.n || (v->wants_dir && (!second.n || second.p[0] != '/'))) {
-        send_result(c, id, true, ERR_INVALID, SPAN("an argument is missing, or not absolute"));
-        return;
-    }
-    if (route_user(user, c->mail->daemon->mail_count) != c->mail->daemon->index) {
-        send_result(c, id, true, ERR_INVALID, SPAN("this account belongs to another process"));
-        return;
-    }
-    struct job *j = xnew(struct job);
-    j->control = c;
-    j->mail = c->mail;
-    j->id = id;
-    j->verb = span_dup(m->u.control.verb);
-    j->dir = span_dup(second);
-    j->erase = span_eq(second, SPAN("erase"));
-    j->maintenance = (struct maintenance){
-        .finding = on_finding, .progress = on_progress, .finished = on_finished};
-    list_push_back(&c->jobs, &j->link);
+    call->opened = opened;
+    mail_resolve(call->mail, user, false, on_resolved, call);
+}
+
+static const struct verb *find_verb(struct span name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (span_eq(name, span_str(verbs[i].name)))
+            return &verbs[i];
+    return NULL;
+}
+
+static void start_call(struct control *c, const struct message *m)
+{
+    struct span args = m->u.control.args, rest = args, user = SPAN_EMPTY;
+    const struct verb *v = find_verb(m->u.control.verb);
+    struct control_call *call = xnew(struct control_call);
+    call->control = c;
+    call->mail = c->mail;
+    call->id = m->u.control.id;
+    call->verb = span_dup(m->u.control.verb);
+    list_push_back(&c->calls, &call->link);
     c->mail->openings++;
-    mail_resolve(c->mail, user, false, on_resolved, j);
+    if (v && v->of_user)
+        control_args_next(&rest, &user);
+    if (!v)
+        control_end(call, ERR_INVALID,
+                    "unknown request: the server and martletctl are of different versions");
+    else if (v->of_user && !user.n)
+        control_end(call, ERR_INVALID, "the name of a user is missing");
+    else if (v->of_user && route_user(user, c->mail->daemon->mail_count) != c->mail->daemon->index)
+        control_end(call, ERR_INVALID, "this account belongs to another process");
+    else
+        v->run(call, args);
 }
 
-struct listing {
-    struct control *control;
-    uint64_t id;
-};
-
-static int list_account(void *ctx, struct span user, const struct account_id *id)
-{
-    struct listing *l = ctx;
-    autobuf text = BUF_INIT(1024);
-    buf_put_span(&text, user);
-    buf_put_byte(&text, '\t');
-    buf_put_hex(&text, id->b, sizeof(id->b));
-    send_result(l->control, l->id, false, 0, buf_span(&text));
-    return 0;
-}
-
-static void list_accounts(struct control *c, uint64_t id)
-{
-    struct listing l = {c, id};
-    if (c->mail->daemon->index != 0) {
-        send_result(c, id, true, ERR_INVALID, SPAN("ask process 0"));
-        return;
-    }
-    int r = site_each(c->mail->store, list_account, &l);
-    send_result(c, id, true, r, span_str(r ? err_name(r) : ""));
-}
-
-static void show_number(struct control *c, uint64_t id, const char *key, uint64_t n)
-{
-    autobuf text = BUF_INIT(128);
-    buf_printf(&text, "%s\t%llu", key, (unsigned long long)n);
-    send_result(c, id, false, 0, buf_span(&text));
-}
-
-static void show_status(struct control *c, uint64_t id)
-{
-    struct mail *m = c->mail;
-    show_number(c, id, "process", m->daemon->index);
-    show_number(c, id, "processes", m->daemon->mail_count);
-    show_number(c, id, "imap-sessions", m->imap.session_count);
-    show_number(c, id, "lmtp-sessions", m->lmtp.session_count);
-    show_number(c, id, "worker-jobs", loop_work_pending(m->daemon->loop));
-    send_result(c, id, true, 0, SPAN(""));
-}
+/* --- tools --- */
 
 static void on_message(void *owner, struct channel *ch, const struct message *m, int fd)
 {
-    struct control *c = owner;
     (void)ch;
     if (fd >= 0)
         close(fd);
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        if (span_eq(m->u.control.verb, span_str(verbs[i].name))) {
-            start_job(c, m, &verbs[i]);
-            return;
-        }
-    }
-    if (span_eq(m->u.control.verb, SPAN("accounts")))
-        list_accounts(c, m->u.control.id);
-    else if (span_eq(m->u.control.verb, SPAN("status")))
-        show_status(c, m->u.control.id);
-    else
-        send_result(c, m->u.control.id, true, ERR_INVALID, SPAN("unknown request"));
+    start_call(owner, m);
 }
 
 /* What was begun for a tool that has gone is broken off. */
 static void control_free(struct control *c)
 {
-    struct job *j, *next;
-    list_each_safe(j, next, &c->jobs, link)
+    struct control_call *call, *next;
+    struct result *r;
+    list_each_safe(call, next, &c->calls, link)
     {
-        j->control = NULL;
-        j->maintenance.cancel = true;
-        list_remove(&j->link);
+        call->control = NULL;
+        list_remove(&call->link);
+        if (call->gone)
+            call->gone(call);
     }
+    while ((r = list_first(&c->backlog, struct result, link)))
+        drop_result(c, r);
+    loop_timer_cancel(&c->retry);
     list_remove(&c->link);
     channel_free(c->ch);
     free(c);
@@ -250,7 +246,9 @@ void mail_control_accept(struct mail *m, int fd)
     static const struct channel_ops ops = {on_message, on_closed};
     struct control *c = xnew(struct control);
     c->mail = m;
-    list_init(&c->jobs);
+    list_init(&c->calls);
+    list_init(&c->backlog);
+    loop_timer_init(&c->retry, on_retry);
     c->ch = channel_new(m->daemon->loop, fd, ROLE_MAIL, ROLE_CTL, &ops, c);
     list_push_back(&m->controls, &c->link);
 }

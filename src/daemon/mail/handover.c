@@ -106,7 +106,9 @@ void mail_on_handover(struct mail *m, const struct message *msg, int fd)
     buf_init(&o->text, BUF_UNLIMITED);
     /* Reserved whole, so that the spans stay where they are. */
     buf_reserve(&o->text, msg->u.handover.user.n + msg->u.handover.tag.n + msg->u.handover.peer.n +
-                              msg->u.handover.client_name.n + msg->u.handover.input.n);
+                              msg->u.handover.client_name.n + msg->u.handover.input.n +
+                              msg->u.handover.tls_version.n + msg->u.handover.mechanism.n +
+                              msg->u.handover.login.n);
     o->start = (struct imap_start){
         .fd = -1,
         .user = keep(o, msg->u.handover.user),
@@ -115,6 +117,9 @@ void mail_on_handover(struct mail *m, const struct message *msg, int fd)
         .session_id = msg->u.handover.session,
         .peer = keep(o, msg->u.handover.peer),
         .tls = msg->u.handover.tls,
+        .tls_version = keep(o, msg->u.handover.tls_version),
+        .mechanism = keep(o, msg->u.handover.mechanism),
+        .login = keep(o, msg->u.handover.login),
         .client_name = keep(o, msg->u.handover.client_name),
         .input = keep(o, msg->u.handover.input),
     };

@@ -32,6 +32,9 @@ struct table;
 int server_ask_table(struct server *s, unsigned process, const char *verb, struct span args,
                      struct table *t, struct span *ret_text);
 
+/* Ends a user's sessions (sessions.c). */
+int ctl_kick(struct server *s, const char *whom, uint64_t *ret_count, struct span *why);
+
 /* --- accounts --- */
 
 struct report;

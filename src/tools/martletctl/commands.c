@@ -36,6 +36,21 @@ const struct command ctl_commands[] = {
      run_maintenance},
     {"restore", "ACCOUNT...", TAKES(ALL) | TAKES(FROM), "put back what is in DIR/ACCOUNT",
      "The accounts must not be in use.", run_maintenance},
+
+    {"sessions", "[USER]", 0, "who is logged in, from where, and doing what", NULL, run_sessions},
+    {"kick", "SESSION", 0, "end a session, or all of a user (SESSION: its id, or USER)",
+     "The client is told with a BYE. It may connect again: disable the user to keep it out.",
+     run_kick},
+
+    {"mailbox list", "USER", 0, "the mailboxes of a user", NULL, run_mailbox_list},
+    {"mailbox stat", "USER MAILBOX", 0, "messages, sizes and numbers of a mailbox", NULL,
+     run_mailbox_stat},
+    {"mailbox create", "USER MAILBOX", 0, "make a mailbox", "Levels are separated by \"/\".",
+     run_mailbox_create},
+    {"mailbox rename", "USER MAILBOX NEW-NAME", 0, "rename a mailbox, with those below it", NULL,
+     run_mailbox_rename},
+    {"mailbox delete", "USER MAILBOX", TAKES(YES), "delete a mailbox and its messages",
+     "Mailboxes below it stay. Asks before, unless --yes is given.", run_mailbox_delete},
 };
 
 const size_t ctl_command_count = ARRAY_LEN(ctl_commands);

@@ -2,6 +2,7 @@
  * shells' own parts (share/completion) only pass the words and show the answer. */
 #include <stdio.h>
 
+#include "ipc/messages.h"
 #include "tools/martletctl/access.h"
 #include "tools/martletctl/ctl.h"
 
@@ -81,6 +82,40 @@ static void offer_accounts(struct completion *k)
     server_close(s);
 }
 
+struct keys {
+    struct completion *completion;
+    struct span first, second; /* their values are offered */
+};
+
+static void offer_values(void *arg, struct span text)
+{
+    struct keys *keys = arg;
+    struct span key, value;
+    while (control_args_next(&text, &key) && control_args_next(&text, &value))
+        if (span_eq(key, keys->first) || span_eq(key, keys->second))
+            offer(keys->completion, value);
+}
+
+/* Mailboxes of the user that is the word before, or sessions and their users. */
+static void offer_key(struct completion *k, bool mailboxes)
+{
+    struct server *s;
+    struct err err;
+    struct span text;
+    autobuf args = BUF_INIT(MESSAGE_MAX);
+    struct keys keys = {k, mailboxes ? SPAN("mailbox") : SPAN("session"), SPAN("user")};
+    if (!k->ctl.conf || k->count == 0 || server_connect(&k->ctl, &s, &err))
+        return;
+    struct span user = span_str(k->words[k->count - 1]);
+    if (mailboxes)
+        control_args_put(&args, user);
+    for (unsigned i = 0; i < server_processes(s); i++)
+        if (!mailboxes || i == server_process_of(s, user))
+            (void)server_ask(s, i, mailboxes ? "mailboxes" : "sessions", buf_span(&args),
+                             offer_values, &keys, &text, 1000);
+    server_close(s);
+}
+
 static void offer_kind(struct completion *k, struct span kind)
 {
     if (span_eq(kind, SPAN("DIR")))
@@ -89,6 +124,8 @@ static void offer_kind(struct completion *k, struct span kind)
         puts("@file");
     else if (span_eq(kind, SPAN("SETTING")))
         conf_each(offer_setting, k);
+    else if (span_eq(kind, SPAN("MAILBOX")) || span_eq(kind, SPAN("SESSION")))
+        offer_key(k, span_eq(kind, SPAN("MAILBOX")));
     else if (span_eq(kind, SPAN("ACCOUNT")) || span_eq(kind, SPAN("USER")))
         offer_accounts(k);
 }

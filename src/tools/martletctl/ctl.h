@@ -90,6 +90,9 @@ int ctl_conf(struct ctl *c) must_check;
 /* Complains: on standard error, and with --json as an object on standard output. Returns exit_code.
  * error: an ERR_ code, for programs. */
 int ctl_fail(struct ctl *c, int exit_code, int error, const char *fmt, ...) printf_like(4, 5);
+/* It is done: a line for people (not with --quiet), {"result":"ok","text":...} for programs.
+ * Returns EXIT_FINE. */
+int ctl_done(struct ctl *c, const char *fmt, ...) printf_like(2, 3);
 /* "Type yes": 0, or an exit code. Always asks nothing with --yes. */
 int ctl_confirm(struct ctl *c, const char *question) must_check;
 
@@ -108,5 +111,12 @@ int ctl_complete(int argc, char **argv);
 int run_accounts_list(struct ctl *c);
 int run_status(struct ctl *c);
 int run_maintenance(struct ctl *c);
+int run_sessions(struct ctl *c);
+int run_kick(struct ctl *c);
+int run_mailbox_list(struct ctl *c);
+int run_mailbox_stat(struct ctl *c);
+int run_mailbox_create(struct ctl *c);
+int run_mailbox_rename(struct ctl *c);
+int run_mailbox_delete(struct ctl *c);
 
 #endif

@@ -39,6 +39,25 @@ int ctl_fail(struct ctl *c, int exit_code, int error, const char *fmt, ...)
     return exit_code;
 }
 
+int ctl_done(struct ctl *c, const char *fmt, ...)
+{
+    autobuf text = BUF_INIT(BUF_UNLIMITED), shown = BUF_INIT(BUF_UNLIMITED);
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    if (ctl_has(c, OPTION_JSON)) {
+        buf_put_lit(&shown, "{\"result\":\"ok\",\"text\":");
+        json_string(&shown, buf_span(&text));
+        buf_put_byte(&shown, '}');
+        puts(shown.p);
+    } else if (!ctl_has(c, OPTION_QUIET)) {
+        put_printable(&shown, buf_span(&text));
+        puts(shown.p);
+    }
+    return EXIT_FINE;
+}
+
 int ctl_confirm(struct ctl *c, const char *question)
 {
     char line[32];

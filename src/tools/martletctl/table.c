@@ -86,6 +86,18 @@ void put_time(struct buf *b, uint64_t wall_us, bool utc)
     buf_put_str(b, text);
 }
 
+static void put_seconds(struct buf *b, uint64_t n)
+{
+    if (n < 120)
+        buf_printf(b, "%llu s", (unsigned long long)n);
+    else if (n < 120 * 60)
+        buf_printf(b, "%llu min", (unsigned long long)n / 60);
+    else if (n < 48 * 3600)
+        buf_printf(b, "%llu h", (unsigned long long)n / 3600);
+    else
+        buf_printf(b, "%llu d", (unsigned long long)n / 86400);
+}
+
 static bool is_true(struct span v)
 {
     return span_eq(v, SPAN("yes")) || span_eq(v, SPAN("true")) || span_eq(v, SPAN("1"));
@@ -110,7 +122,8 @@ static void put_json_list(struct buf *b, struct span v)
 static void put_json_value(struct buf *b, const struct column *c, const struct buf *v)
 {
     uint64_t n;
-    bool number = c->kind == COLUMN_NUMBER || c->kind == COLUMN_SIZE || c->kind == COLUMN_TIME;
+    bool number = c->kind == COLUMN_NUMBER || c->kind == COLUMN_SIZE || c->kind == COLUMN_TIME ||
+                  c->kind == COLUMN_SECONDS;
     struct span s = buf_span(v);
     if (!v->p || (number && !span_to_u64(s, UINT64_MAX, &n)))
         buf_put_lit(b, "null");
@@ -136,6 +149,8 @@ static void put_human_value(struct buf *b, const struct column *c, const struct 
         buf_put_str(b, is_true(s) ? "yes" : v->p ? "no" : "");
     else if (c->kind == COLUMN_SIZE && span_to_u64(s, UINT64_MAX, &n))
         put_size(b, n);
+    else if (c->kind == COLUMN_SECONDS && span_to_u64(s, UINT64_MAX, &n))
+        put_seconds(b, n);
     else if (c->kind == COLUMN_TIME && span_to_u64(s, UINT64_MAX, &n))
         put_time(b, n, false);
     else
@@ -245,7 +260,7 @@ static struct span cut(struct span s, size_t width)
 
 static bool to_the_right(const struct column *c)
 {
-    return c->kind == COLUMN_NUMBER || c->kind == COLUMN_SIZE;
+    return c->kind == COLUMN_NUMBER || c->kind == COLUMN_SIZE || c->kind == COLUMN_SECONDS;
 }
 
 static void put_cell(struct buf *b, const struct table *t, size_t i, struct span s, size_t width,

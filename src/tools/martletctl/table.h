@@ -13,10 +13,11 @@
 enum column_kind {
     COLUMN_TEXT,
     COLUMN_NUMBER,
-    COLUMN_SIZE, /* octets; "3.2 MB" for people */
-    COLUMN_FLAG, /* "true" or "yes"; true, false in JSON */
-    COLUMN_TIME, /* microseconds since 1970; local time for people, RFC 3339 in UTC in JSON */
-    COLUMN_LIST, /* words with single spaces between; an array in JSON */
+    COLUMN_SIZE,    /* octets; "3.2 MB" for people */
+    COLUMN_FLAG,    /* "true" or "yes"; true, false in JSON */
+    COLUMN_SECONDS, /* "3 min" for people */
+    COLUMN_TIME,    /* microseconds since 1970; local time for people, RFC 3339 in UTC in JSON */
+    COLUMN_LIST,    /* words with single spaces between; an array in JSON */
 };
 
 struct column {
