@@ -65,7 +65,12 @@ struct conf {
     uint64_t store_open_accounts;
     uint64_t store_threads;
 
-    uint64_t log_level; /* enum log_level */
+    uint64_t log_level;  /* enum log_level */
+    uint64_t log_format; /* enum log_format */
+    uint64_t log_to;     /* enum log_to */
+    const char *log_socket;
+
+    struct conf_list metrics_listen;
 
     struct arena arena; /* private */
 };

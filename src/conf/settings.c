@@ -178,7 +178,18 @@ const struct setting conf_settings[] = {
            "Threads of one mail process that sync and read ahead."),
 
     CHOICE("log.level", log_level, "info", "error warning info debug",
-           "What goes to standard error: error, warning, info or debug."),
+           "What is logged: error, warning, info or debug."),
+    CHOICE("log.format", log_format, "logfmt", "logfmt json",
+           "One line an event: logfmt (key=value) or json."),
+    CHOICE("log.to", log_to, "stderr", "stderr syslog journald",
+           "Where to: stderr, syslog or journald. Lines that cannot be delivered go to stderr."),
+    STRING("log.socket", log_socket, "\"\"",
+           "The socket of syslog or journald. Empty: /dev/log, /run/systemd/journal/socket."),
+
+    LISTEN(
+        "metrics.listen", metrics_listen, "[]",
+        "Loopback addresses and ports where http://ADDRESS/metrics has OpenMetrics. Empty: none.\n"
+        "There is no password: other addresses are refused."),
 };
 
 const size_t conf_setting_count = ARRAY_LEN(conf_settings);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/logline.h"
+#include "base/metrics.h"
 #include "io/conn.h"
 
 /* Standard descriptors exist, so that no socket of ours becomes one of them. */
@@ -76,6 +77,12 @@ static void set_name(const struct daemon *d)
     log_set_program(name);
 }
 
+void daemon_set_log(const struct conf *c)
+{
+    log_set_level((enum log_level)c->log_level);
+    log_set_output((enum log_format)c->log_format, (enum log_to)c->log_to);
+}
+
 /* The first settings count at once, later ones with the RELOAD that follows: until then what points
  * into the old ones stays valid. */
 static int take_config(struct daemon *d, const struct message *m, struct err *err)
@@ -92,7 +99,7 @@ static int take_config(struct daemon *d, const struct message *m, struct err *er
     d->index = m->u.config.index;
     d->mail_count = m->u.config.mail_count;
     d->generation = m->u.config.generation;
-    log_set_level((enum log_level)c->log_level);
+    daemon_set_log(c);
     set_name(d);
     return 0;
 }
@@ -104,11 +111,19 @@ static void reload(struct daemon *d)
         return;
     d->conf = d->next_conf;
     d->next_conf = NULL;
-    log_set_level((enum log_level)d->conf->log_level);
+    daemon_set_log(d->conf);
     if (d->ops->reload)
         d->ops->reload(d);
     conf_free(old);
     daemon_ready(d);
+}
+
+static void count_in(int fd)
+{
+    struct err err;
+    if (metrics_map(fd, &err) < 0)
+        log_event(LOG_WARNING, "no-metrics", "msg", err.text, NULL);
+    close(fd);
 }
 
 static void on_message(void *owner, struct channel *ch, const struct message *m, int fd)
@@ -130,7 +145,11 @@ static void on_message(void *owner, struct channel *ch, const struct message *m,
             close(fd);
         return;
     }
-    if (m->kind == MESSAGE_LISTENER && d->ops->listener)
+    if (m->kind == MESSAGE_METRICS && d->role != ROLE_METRICS)
+        count_in(fd);
+    else if (m->kind == MESSAGE_LOG)
+        log_set_socket(fd);
+    else if (m->kind == MESSAGE_LISTENER && d->ops->listener)
         d->ops->listener(d, (enum listener_kind)m->u.listener.kind, m->u.listener.id, fd);
     else if (m->kind == MESSAGE_UNLISTEN && d->ops->unlisten)
         d->ops->unlisten(d, m->u.listener.id);

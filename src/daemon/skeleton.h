@@ -54,5 +54,7 @@ void daemon_tell_supervisor(struct daemon *d, const struct message *m);
 void daemon_exit(struct daemon *d);
 /* What a process does before anything else; the supervisor too. */
 void daemon_prepare(void);
+/* Level, format and destination of log lines; the supervisor too. */
+void daemon_set_log(const struct conf *c);
 
 #endif

@@ -29,7 +29,7 @@ enum {
 };
 
 /* The parties. An administrator's tool (CTL) connects to a mail process. */
-enum role { ROLE_SUPERVISOR, ROLE_LOGIN, ROLE_AUTH, ROLE_MAIL, ROLE_CTL, ROLE_COUNT };
+enum role { ROLE_SUPERVISOR, ROLE_LOGIN, ROLE_AUTH, ROLE_MAIL, ROLE_METRICS, ROLE_CTL, ROLE_COUNT };
 const char *role_name(enum role r);
 
 enum message_kind {
@@ -44,6 +44,9 @@ enum message_kind {
     MESSAGE_RELOAD,
     MESSAGE_SHUTDOWN,
     MESSAGE_UNLISTEN, /* this listener is no longer in the configuration */
+    MESSAGE_METRICS,  /* with a page (base/metrics.h): to count in, or, to martlet-metrics, to read
+                       */
+    MESSAGE_LOG,      /* with a connected datagram socket for log lines (log.to) */
 
     /* Generations of login processes. One that has nearly served its group says FULL; when its
      * successor accepts it gets RETIRE, accepts no more, says FULL again as its connections become
@@ -97,7 +100,13 @@ enum message_kind {
     MESSAGE_KIND_COUNT
 };
 
-enum listener_kind { LISTENER_IMAP = 1, LISTENER_IMAPS, LISTENER_LMTP, LISTENER_CONTROL };
+enum listener_kind {
+    LISTENER_IMAP = 1,
+    LISTENER_IMAPS,
+    LISTENER_LMTP,
+    LISTENER_CONTROL,
+    LISTENER_METRICS
+};
 
 enum auth_failure {
     AUTH_FAILURE_CREDENTIALS = 1, /* unknown user or wrong password: not said which */
@@ -136,6 +145,10 @@ struct message {
             uint32_t role;  /* enum role */
             uint32_t index; /* of a login process: a number that is never used again */
         } peer;
+        struct {
+            uint32_t role;  /* enum role: whose page it is ... */
+            uint32_t index; /* ... and which of those of that role */
+        } metrics;
         struct {
             uint32_t connections, sessions; /* sessions: those of them that have logged in */
         } load;                             /* FULL; SHARE with connections alone */
