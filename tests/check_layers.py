@@ -29,6 +29,7 @@ LIBRARIES = {
     r'security/.*': {'auth'},
     r'crypt\.h': {'auth'},
     r'ldap\.h|libpq-fe\.h|sqlite3\.h': {'auth'},
+    r'microhttpd\.h': {'daemon'},
     r'seccomp\.h|linux/seccomp\.h': {'io', 'daemon'},
     r'iconv\.h': {'message'},
     r'zlib\.h|zstd\.h': {'io', 'log', 'tools'},
