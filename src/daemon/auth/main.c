@@ -6,12 +6,14 @@
 #include "base/list.h"
 #include "base/logline.h"
 #include "base/map.h"
+#include "daemon/auth/keys.h"
 #include "daemon/skeleton.h"
 
 enum { DIALOGUES_MAX = 20000 };
 
 struct auth {
     struct daemon *daemon;
+    struct keys *keys; /* of TLS */
     struct users *users;
     struct throttle throttle;
     struct list clients;
@@ -24,6 +26,7 @@ struct client {
     struct list link;
     struct auth *auth;
     struct channel *ch;
+    struct keys_client *signer; /* of a login process */
     enum role role;
     unsigned index;
     struct map dialogues; /* by id */
@@ -261,6 +264,9 @@ static void on_message(void *owner, struct channel *ch, const struct message *m,
     case MESSAGE_USER_LOOKUP:
         on_lookup(c, m);
         break;
+    case MESSAGE_SIGN:
+        keys_client_sign(c->signer, m);
+        break;
     default:
         break; /* the permit table lets nothing else through */
     }
@@ -270,6 +276,7 @@ static void client_free(struct client *c)
 {
     struct dialogue *d, *next;
     list_each_safe(d, next, &c->auth->dialogues, link) if (d->client == c) dialogue_abandon(d);
+    keys_client_free(c->signer);
     list_remove(&c->link);
     map_done(&c->dialogues);
     channel_free(c->ch);
@@ -295,6 +302,10 @@ static void on_peer(struct daemon *daemon, enum role role, unsigned index, int f
     c->role = role;
     c->index = index;
     c->ch = channel_new(daemon->loop, fd, ROLE_AUTH, role, &ops, c);
+    if (!a->keys)
+        a->keys = keys_new(daemon->loop);
+    if (role == ROLE_LOGIN)
+        c->signer = keys_client_new(a->keys, c->ch);
     list_push_back(&a->clients, &c->link);
 }
 
@@ -308,6 +319,10 @@ static int on_start_daemon(struct daemon *daemon, struct err *err)
 {
     struct auth *a = daemon->owner;
     a->daemon = daemon;
+    if (!a->keys)
+        a->keys = keys_new(daemon->loop);
+    if (keys_load(a->keys, daemon->conf, err) < 0)
+        return err->code;
     a->users = load_users(daemon, err);
     if (!a->users)
         return err->code;
@@ -321,6 +336,8 @@ static void on_reload(struct daemon *daemon)
 {
     struct auth *a = daemon->owner;
     struct err err;
+    if (keys_load(a->keys, daemon->conf, &err) < 0)
+        log_event(LOG_ERROR, "reload-failed", "msg", err.text, NULL);
     struct users *u = load_users(daemon, &err);
     if (!u) {
         log_event(LOG_ERROR, "reload-failed", "msg", err.text, NULL);

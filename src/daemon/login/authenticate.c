@@ -39,6 +39,8 @@ void session_authenticate(struct session *s, struct span mechanism, bool has_ini
                           struct span initial)
 {
     struct message m = {.kind = MESSAGE_AUTH_START};
+    struct tls_bindings bindings = {0};
+    autobuf user = BUF_INIT(USER_NAME_MAX);
     s->auth_id = s->login->next_auth++;
     map_put(&s->login->by_auth, map_u64_key(&s->auth_id), s);
     m.u.auth_start.id = s->auth_id;
@@ -50,6 +52,14 @@ void session_authenticate(struct session *s, struct span mechanism, bool has_ini
     m.u.auth_start.peer.address = span_str(s->peer);
     m.u.auth_start.peer.tls = s->tls;
     m.u.auth_start.peer.secure = session_plaintext_allowed(s);
+    if (s->pump) {
+        tls_pump_bindings(s->pump, &bindings);
+        m.u.auth_start.peer.binding_exporter = bindings.exporter;
+        m.u.auth_start.peer.binding_unique = bindings.unique;
+        m.u.auth_start.peer.binding_endpoint = bindings.endpoint;
+        if (tls_pump_certificate_user(s->pump, &user))
+            m.u.auth_start.peer.certificate_user = buf_span(&user);
+    }
     tell_auth(s, &m);
 }
 
@@ -119,6 +129,7 @@ static int give_to_mail(struct session *s, struct span user)
     m.u.handover.tag = buf_span(&s->tag);
     m.u.handover.authenticate = s->authenticate;
     m.u.handover.tls = s->tls;
+    m.u.handover.tls_version = s->pump ? span_str(tls_pump_version(s->pump)) : SPAN_EMPTY;
     m.u.handover.peer = span_str(s->peer);
     m.u.handover.client_name = s->client_name ? span_str(s->client_name) : SPAN_EMPTY;
     m.u.handover.input = buf_span(&s->rest);

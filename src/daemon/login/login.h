@@ -29,10 +29,21 @@ struct peer {
     struct channel *ch; /* NULL: not there at the moment */
 };
 
+/* As auth has sent them. */
+struct certificate_set {
+    uint32_t generation;
+    size_t count, expected;
+    struct buf *chains, client_ca;
+};
+
 struct login {
     struct daemon *daemon;
     struct list ports;
+    struct tls_backend *backend;
     struct tls_context *tls; /* NULL: no certificate */
+    struct certificate_set certificates, coming;
+    bool certificates_known; /* auth has told us, if only that there are none */
+    bool settled;            /* START has come */
     struct peer auth, mail[PEERS_MAX];
     struct list sessions; /* oldest first */
     size_t session_count;
@@ -54,6 +65,7 @@ struct session {
     struct list link;
     struct login *login;
     struct conn *conn;
+    struct tls_pump *pump; /* NULL: plain text, or TLS has ended */
     struct frame frame;
     struct loop_timer timeout;
     enum session_state state;
@@ -98,7 +110,15 @@ void session_auth_message(struct session *s, const struct message *m);
 void session_auth_lost(struct session *s);
 void session_auth_cancel(struct session *s);
 
-/* main.c: a connection came to its end, or moved on. */
+/* certificates.c */
+void certificates_init(struct login *login);
+void certificates_message(struct login *login, const struct message *m);
+void certificates_reload(struct login *login); /* other settings */
+
+/* main.c: with START, and all that is needed to serve: listens. */
+void login_start_when_ready(struct login *login);
+
+/* A connection came to its end, or moved on. */
 void login_check_limits(struct login *login);
 
 #endif

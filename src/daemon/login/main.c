@@ -55,9 +55,11 @@ static void on_auth_message(void *owner, struct channel *ch, const struct messag
     struct peer *peer = owner;
     uint64_t id = m->kind == MESSAGE_AUTH_OK          ? m->u.auth_ok.id
                   : m->kind == MESSAGE_AUTH_CHALLENGE ? m->u.auth_data.id
-                                                      : m->u.auth_end.id;
+                  : m->kind == MESSAGE_AUTH_FAILED    ? m->u.auth_end.id
+                                                      : 0;
     (void)ch;
     (void)fd;
+    certificates_message(peer->login, m);
     struct session *s = map_get(&peer->login->by_auth, map_u64_key(&id));
     if (s)
         session_auth_message(s, m);
@@ -105,6 +107,10 @@ static void on_peer(struct daemon *d, enum role role, unsigned index, int fd)
         channel_free(peer->ch);
     peer->login = login;
     peer->ch = channel_new(d->loop, fd, ROLE_LOGIN, role, auth ? &auth_ops : &mail_ops, peer);
+    login->daemon = d;
+    certificates_init(login);
+    if (auth)
+        tls_backend_again(login->backend);
 }
 
 /* Life. */
@@ -120,23 +126,21 @@ static void on_listener(struct daemon *d, enum listener_kind kind, uint32_t id, 
     list_push_back(&login->ports, &p->link);
 }
 
-static void load_certificate(struct login *login)
+void login_start_when_ready(struct login *login)
 {
-    const struct conf *c = login->daemon->conf;
-    struct err err;
-    struct tls_context *t = tls_context_new(c->tls_certificate, c->tls_key, &err);
-    if (!t) {
-        log_event(LOG_WARNING, "no-certificate", "msg", err.text, NULL);
+    struct daemon *d = login->daemon;
+    struct port *p;
+    if (!login->settled || !login->certificates_known || login->stopping)
         return;
-    }
-    tls_context_free(login->tls);
-    login->tls = t;
+    login->settled = false; /* once */
+    list_each(p, &login->ports, link) p->listener = listener_new(d->loop, p->fd, on_accept, p);
+    daemon_ready(d);
 }
 
 static int on_start(struct daemon *d, struct err *err)
 {
     struct login *login = d->owner;
-    struct port *p;
+    (void)err;
     login->daemon = d;
     login->limits =
         (struct frame_limits){.max_line = INPUT_MAX,
@@ -147,22 +151,14 @@ static int on_start(struct daemon *d, struct err *err)
                               .max_discard = 1024 * 1024,
                               .max_literals = 8,
                               .literal_minus = d->conf->imap_literal == CONF_LITERAL_MINUS};
-    load_certificate(login);
-    list_each(p, &login->ports, link)
-    {
-        if (p->tls && !login->tls)
-            return err_set(err, ERR_INVALID,
-                           "imaps.listen needs tls.certificate and tls.key (%s, %s)",
-                           d->conf->tls_certificate, d->conf->tls_key);
-        p->listener = listener_new(d->loop, p->fd, on_accept, p);
-    }
-    daemon_ready(d);
+    login->settled = true;
+    login_start_when_ready(login);
     return 0;
 }
 
 static void on_reload(struct daemon *d)
 {
-    load_certificate(d->owner);
+    certificates_reload(d->owner);
 }
 
 static void on_shutdown(struct daemon *d)
@@ -172,6 +168,8 @@ static void on_shutdown(struct daemon *d)
     struct port *p, *next_port;
     login->daemon = d;
     login->stopping = true;
+    if (login->backend)
+        tls_backend_stop(login->backend);
     list_each_safe(p, next_port, &login->ports, link)
     {
         listener_free(p->listener);

@@ -14,10 +14,14 @@ bool session_plaintext_allowed(const struct session *s)
     return s->tls || s->local || s->login->daemon->conf->login_plaintext;
 }
 
+static void on_pump_done(void *arg);
+
 void session_free(struct session *s)
 {
     struct login *login = s->login;
     session_auth_cancel(s);
+    if (s->pump)
+        tls_pump_set_done(s->pump, on_pump_done, login);
     list_remove(&s->link);
     login->session_count--;
     loop_timer_cancel(&s->timeout);
@@ -140,17 +144,31 @@ void session_go_on(struct session *s)
     process(s, buf_span(&held));
 }
 
-static void on_pump_done(void *arg)
+static void pump_over(struct login *login)
 {
-    struct login *login = arg;
     login->pump_count--;
     login_check_limits(login);
+}
+
+/* After the session has moved on to its mail process. */
+static void on_pump_done(void *arg)
+{
+    pump_over(arg);
+}
+
+/* The conn on its plain side will hear of it. */
+static void on_session_pump_done(void *arg)
+{
+    struct session *s = arg;
+    s->pump = NULL;
+    pump_over(s->login);
 }
 
 void session_start_tls(struct session *s, int tls_fd, const int pair[2])
 {
     struct login *login = s->login;
-    tls_pump_new(login->daemon->loop, login->tls, tls_fd, pair[0], on_pump_done, login);
+    s->pump =
+        tls_pump_new(login->daemon->loop, login->tls, tls_fd, pair[0], on_session_pump_done, s);
     login->pump_count++;
     s->tls = true;
     s->conn = conn_new(login->daemon->loop, pair[1], &conn_ops, s);
@@ -168,7 +186,7 @@ static void greet(struct session *s)
 void session_new(struct login *login, int fd, const struct address *peer, bool tls)
 {
     int pair[2];
-    if (tls && fdpass_pair_stream(pair, NULL) < 0) {
+    if (tls && (!login->tls || fdpass_pair_stream(pair, NULL) < 0)) {
         close(fd);
         return;
     }
