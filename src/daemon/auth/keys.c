@@ -1,9 +1,9 @@
 #include "daemon/auth/keys.h"
 
+#include "auth/key_set.h"
 #include "base/list.h"
 #include "base/logline.h"
 #include "base/random.h"
-#include "daemon/auth/keys_int.h"
 #include "io/workers.h"
 
 struct keys {
@@ -57,13 +57,13 @@ static void tell_certificates(struct keys_client *c)
     const struct key_set *s = c->keys->set;
     struct message m = {.kind = MESSAGE_CERTIFICATES};
     m.u.certificates.generation = c->keys->generation;
-    m.u.certificates.count = s ? (uint32_t)s->count : 0;
-    m.u.certificates.client_ca = s ? buf_span(&s->client_ca) : SPAN_EMPTY;
+    m.u.certificates.count = (uint32_t)key_set_count(s);
+    m.u.certificates.client_ca = s ? key_set_client_ca(s) : SPAN_EMPTY;
     (void)channel_send(c->ch, &m, -1);
-    for (size_t i = 0; s && i < s->count; i++) {
+    for (size_t i = 0; i < key_set_count(s); i++) {
         m = (struct message){.kind = MESSAGE_CERTIFICATE};
         m.u.certificate.generation = c->keys->generation;
-        m.u.certificate.chain = buf_span(&s->keys[i].chain);
+        m.u.certificate.chain = key_set_chain(s, i);
         (void)channel_send(c->ch, &m, -1);
     }
 }
@@ -198,7 +198,7 @@ void keys_client_sign(struct keys_client *c, const struct message *m)
         refuse(c, m->u.sign.id, key ? ERR_BUSY : ERR_NOT_FOUND);
         return;
     }
-    if (!keys_may_sign(m->u.sign.scheme, m->u.sign.data)) {
+    if (!key_may_sign(m->u.sign.scheme, m->u.sign.data)) {
         refuse(c, m->u.sign.id, ERR_DENIED);
         return;
     }

@@ -1,11 +1,8 @@
 /* daemon/auth/keys.h: the private keys of TLS, and what is signed with them.
  *
  * Reads certificates and keys (at start and on reload), tells login processes the public part, and
- * signs for them. A login process faces strangers and may fall to one: what it asks to have signed
- * is looked at first (keys_may_sign), so that it gets signatures that a TLS handshake can use, and
- * nothing else: neither a certificate request nor another protocol's challenge. What remains to
- * whoever owns a login process: he can complete handshakes in the server's name as long as he owns
- * it. Also makes the keys of session tickets and changes them once a tls.ticket_lifetime.
+ * signs for them what auth/key_set.h allows. Also makes the keys of session tickets and changes them
+ * once a tls.ticket_lifetime.
  *
  * Signing runs in threads of its own: a directory that does not answer holds no handshake up. A
  * login process has at most SIGNS_PER_CLIENT requests under way; more are refused with ERR_BUSY.
@@ -35,8 +32,5 @@ struct keys_client *keys_client_new(struct keys *k, struct channel *ch);
 void keys_client_free(struct keys_client *c); /* NULL is allowed */
 /* MESSAGE_SIGN; answered by MESSAGE_SIGNED, later. */
 void keys_client_sign(struct keys_client *c, const struct message *m);
-
-/* Is this what a server signs in a handshake of TLS 1.2 or 1.3 with that SignatureScheme? */
-bool keys_may_sign(uint32_t scheme, struct span data);
 
 #endif

@@ -2,7 +2,7 @@
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 
-#include "daemon/auth/keys_int.h"
+#include "auth/key_set_int.h"
 #include "io/tls.h"
 
 static const struct {
@@ -58,7 +58,7 @@ static bool is_key_exchange(struct span data)
     return false;
 }
 
-bool keys_may_sign(uint32_t scheme, struct span data)
+bool key_may_sign(uint32_t scheme, struct span data)
 {
     int i = find_scheme(scheme);
     return i >= 0 && (is_key_exchange(data) || (schemes[i].tls13 && is_certificate_verify(data)));
@@ -84,7 +84,7 @@ static bool sign_with(EVP_MD_CTX *c, int i, const struct key *k, struct span dat
 int key_sign(const struct key *k, uint32_t scheme, struct span data, struct buf *ret)
 {
     int i = find_scheme(scheme);
-    if (i < 0 || !EVP_PKEY_is_a(k->private, schemes[i].type) || !keys_may_sign(scheme, data))
+    if (i < 0 || !EVP_PKEY_is_a(k->private, schemes[i].type) || !key_may_sign(scheme, data))
         return ERR_DENIED;
     EVP_MD_CTX *c = EVP_MD_CTX_new();
     int r = c && sign_with(c, i, k, data, ret) ? 0 : ERR_INVALID;

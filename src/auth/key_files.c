@@ -3,9 +3,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include "daemon/auth/keys_int.h"
+#include "auth/key_set_int.h"
 
-enum { CLIENT_CA_MAX = 256, CERTIFICATES_MAX = 256 };
+enum { CLIENT_CA_MAX = 256 };
 
 static int complain(struct err *err, const char *file, const char *what)
 {
@@ -85,8 +85,8 @@ static bool identify(X509 *x, unsigned char id[KEY_ID_SIZE])
 
 static int add_key(struct key_set *s, const char *cert_file, const char *key_file, struct err *err)
 {
-    if (s->count == CERTIFICATES_MAX)
-        return err_set(err, ERR_LIMIT, "more than %d certificates", CERTIFICATES_MAX);
+    if (s->count == KEYS_MAX)
+        return err_set(err, ERR_LIMIT, "more than %d certificates", KEYS_MAX);
     struct key *k = &s->keys[s->count++];
     X509 *leaf = NULL;
     buf_init(&k->chain, CHAIN_MAX);
@@ -158,4 +158,19 @@ const struct key *key_set_find(const struct key_set *s, struct span id)
         if (id.n == KEY_ID_SIZE && memcmp(s->keys[i].id, id.p, KEY_ID_SIZE) == 0)
             return &s->keys[i];
     return NULL;
+}
+
+size_t key_set_count(const struct key_set *s)
+{
+    return s ? s->count : 0;
+}
+
+struct span key_set_chain(const struct key_set *s, size_t i)
+{
+    return buf_span(&s->keys[i].chain);
+}
+
+struct span key_set_client_ca(const struct key_set *s)
+{
+    return buf_span(&s->client_ca);
 }
