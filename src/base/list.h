@@ -50,6 +50,8 @@ static inline void list_remove(struct list *l)
 #define list_entry(l, type, member) container_of(l, type, member)
 #define list_first(head, type, member)                                                             \
     (list_empty(head) ? NULL : list_entry((head)->next, type, member))
+#define list_last(head, type, member)                                                              \
+    (list_empty(head) ? NULL : list_entry((head)->prev, type, member))
 #define list_each(var, head, member)                                                               \
     for (var = list_entry((head)->next, __typeof__(*var), member); &var->member != (head);         \
          var = list_entry(var->member.next, __typeof__(*var), member))

@@ -1,4 +1,4 @@
-#include "daemon/supervisor/children.h"
+#include "daemon/supervisor/children_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,34 +16,6 @@ enum {
     STABLE_MS = 30000, /* after so long a death starts the backoff anew */
 };
 
-struct child {
-    struct children *all;
-    enum role role;
-    unsigned index;
-    pid_t pid; /* 0: not running */
-    struct channel *ch;
-    bool ready;
-    uint64_t started_ms;
-    unsigned backoff_ms;
-    struct loop_timer restart;
-};
-
-struct children {
-    struct loop *loop;
-    const struct conf *conf;
-    char *programs;
-    int lock_fd;
-    struct listening *listening;
-    size_t listening_count;
-    const struct children_ops *ops;
-    void *arg;
-    struct child *child;
-    size_t count;
-    unsigned mail_count;
-    bool was_ready, stopping, ended;
-    struct loop_timer kill_timer;
-};
-
 unsigned children_process_count(uint64_t configured)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -52,16 +24,18 @@ unsigned children_process_count(uint64_t configured)
     return (unsigned)(cpus < 1 ? 1 : MIN(cpus, 8));
 }
 
-static void child_name(const struct child *c, char *to, size_t n)
+static void name_of(const struct child *c, char *to, size_t n)
 {
-    snprintf(to, n, "%s.%u", role_name(c->role), c->index);
+    if (c->generation)
+        snprintf(to, n, "%s.%u.%u", role_name(c->role), c->index, c->generation);
+    else
+        snprintf(to, n, "%s.%u", role_name(c->role), c->index);
 }
 
-static void log_child(enum log_level level, const char *event, const struct child *c,
-                      const char *text)
+void child_log(enum log_level level, const char *event, const struct child *c, const char *text)
 {
-    char name[32];
-    child_name(c, name, sizeof(name));
+    char name[40];
+    name_of(c, name, sizeof(name));
     log_event(level, event, "process", name, "msg", text, NULL);
 }
 
@@ -108,8 +82,18 @@ static int spawn(struct child *c, struct err *err)
     c->pid = pid;
     c->ready = false;
     c->started_ms = loop_now_ms(c->all->loop);
+    if (c->role == ROLE_LOGIN)
+        c->serial = c->all->next_serial++;
     c->ch = channel_new(c->all->loop, fds[0], ROLE_SUPERVISOR, c->role, &ops, c);
     return 0;
+}
+
+/* What it is told. */
+
+void child_tell(struct child *c, const struct message *m)
+{
+    if (c->ch)
+        (void)channel_send(c->ch, m, -1);
 }
 
 static void send_config(struct child *c)
@@ -120,28 +104,68 @@ static void send_config(struct child *c)
     m.u.config.settings = buf_span(&text);
     m.u.config.index = c->index;
     m.u.config.mail_count = c->all->mail_count;
+    m.u.config.generation = c->generation;
     if (channel_send(c->ch, &m, -1) < 0)
-        log_child(LOG_ERROR, "settings-not-sent", c, "settings are too large");
+        child_log(LOG_ERROR, "settings-not-sent", c, "settings are too large");
 }
 
 static bool wants(const struct child *c, const struct listening *l)
 {
     bool imap = l->kind == LISTENER_IMAP || l->kind == LISTENER_IMAPS;
-    if (c->role != (imap ? ROLE_LOGIN : ROLE_MAIL))
+    if (c->role != (imap ? ROLE_LOGIN : ROLE_MAIL) || c->phase >= PHASE_RETIRED || !c->ch)
         return false;
     return l->only_index < 0 || (unsigned)l->only_index == c->index;
 }
 
+static void send_listener(struct child *c, const struct listening *l)
+{
+    struct message m = {.kind = MESSAGE_LISTENER};
+    if (!wants(c, l))
+        return;
+    m.u.listener.kind = l->kind;
+    m.u.listener.id = l->id;
+    (void)channel_send(c->ch, &m, fcntl(l->fd, F_DUPFD_CLOEXEC, 0));
+}
+
 static void send_listeners(struct child *c)
 {
-    for (size_t i = 0; i < c->all->listening_count; i++) {
-        const struct listening *l = &c->all->listening[i];
-        struct message m = {.kind = MESSAGE_LISTENER};
-        if (!wants(c, l))
-            continue;
-        m.u.listener.kind = l->kind;
-        (void)channel_send(c->ch, &m, fcntl(l->fd, F_DUPFD_CLOEXEC, 0));
+    const struct listening *l;
+    list_each(l, &c->all->sockets->all, link) send_listener(c, l);
+}
+
+void children_listen(struct children *all, const struct listening *l)
+{
+    struct child *c;
+    list_each(c, &all->list, link) send_listener(c, l);
+}
+
+void children_unlisten(struct children *all, const struct listening *l)
+{
+    struct message m = {.kind = MESSAGE_UNLISTEN};
+    struct child *c;
+    m.u.listener.id = l->id;
+    list_each(c, &all->list, link) if (wants(c, l)) child_tell(c, &m);
+}
+
+static void send_quarantined(void *arg, const struct message *m)
+{
+    child_tell(arg, m);
+}
+
+static void send_notes(struct child *c)
+{
+    struct message m = {.kind = MESSAGE_WORKNOTES};
+    struct children *all = c->all;
+    struct err err;
+    if (c->role != ROLE_MAIL)
+        return;
+    if (!all->notes[c->index] &&
+        worknote_create(&all->notes[c->index], &all->notes_fd[c->index], &err) < 0) {
+        child_log(LOG_WARNING, "no-worknotes", c, err.text);
+        return;
     }
+    (void)channel_send(c->ch, &m, fcntl(all->notes_fd[c->index], F_DUPFD_CLOEXEC, 0));
+    quarantine_each(&all->quarantine, loop_now_ms(all->loop), send_quarantined, c);
 }
 
 static bool talk(const struct child *a, const struct child *b)
@@ -158,7 +182,7 @@ static void send_peer(struct child *to, const struct child *peer, int fd)
 {
     struct message m = {.kind = MESSAGE_PEER};
     m.u.peer.role = peer->role;
-    m.u.peer.index = peer->index;
+    m.u.peer.index = peer->serial;
     (void)channel_send(to->ch, &m, fd);
 }
 
@@ -169,7 +193,7 @@ static void connect_children(struct child *a, struct child *b)
     if (!talk(a, b) || !a->ch || !b->ch)
         return;
     if (fdpass_pair_packet(fds, &err) < 0) {
-        log_child(LOG_ERROR, "channel-failed", a, err.text);
+        child_log(LOG_ERROR, "channel-failed", a, err.text);
         return;
     }
     send_peer(a, b, fds[0]);
@@ -179,8 +203,10 @@ static void connect_children(struct child *a, struct child *b)
 static void send_start(struct child *c)
 {
     struct message m = {.kind = MESSAGE_START};
-    (void)channel_send(c->ch, &m, -1);
+    child_tell(c, &m);
 }
+
+/* Starting again. */
 
 static void restart_later(struct child *c)
 {
@@ -192,42 +218,80 @@ static void restart_later(struct child *c)
     loop_timer_set(all->loop, &c->restart, c->backoff_ms);
 }
 
-static void on_restart(struct loop_timer *t)
+void child_launch(struct child *c)
 {
-    struct child *c = container_of(t, struct child, restart);
+    struct child *other;
     struct err err;
-    if (c->all->stopping)
-        return;
     if (spawn(c, &err) < 0) {
-        log_child(LOG_ERROR, "restart-failed", c, err.text);
+        child_log(LOG_ERROR, "restart-failed", c, err.text);
         restart_later(c);
         return;
     }
-    log_child(LOG_INFO, "restarted", c, "");
+    child_log(LOG_INFO, "started", c, "");
     send_config(c);
     send_listeners(c);
-    for (size_t i = 0; i < c->all->count; i++)
-        if (&c->all->child[i] != c)
-            connect_children(c, &c->all->child[i]);
+    send_notes(c);
+    list_each(other, &c->all->list, link) if (other != c) connect_children(c, other);
     send_start(c);
+}
+
+static void on_restart(struct loop_timer *t)
+{
+    struct child *c = container_of(t, struct child, restart);
+    if (!c->all->stopping)
+        child_launch(c);
+}
+
+/* What it says. */
+
+static void check_reloaded(struct children *all)
+{
+    struct child *c;
+    if (!all->reloading)
+        return;
+    list_each(c, &all->list, link) if (c->reloading) return;
+    all->reloading = false;
+    all->ops->reloaded(all->arg);
+}
+
+static void on_ready(struct child *c)
+{
+    struct children *all = c->all;
+    struct child *other;
+    bool first = !c->ready;
+    c->ready = true;
+    c->reloading = false;
+    if (first && c->role == ROLE_LOGIN)
+        generations_on_ready(c);
+    check_reloaded(all);
+    if (all->was_ready)
+        return;
+    list_each(other, &all->list, link) if (!other->ready) return;
+    all->was_ready = true;
+    all->ops->all_ready(all->arg);
+}
+
+/* An administrator's word, through whichever mail process was asked. */
+static void on_release(struct children *all, struct span account)
+{
+    struct message m = {.kind = MESSAGE_QUARANTINE};
+    struct child *c;
+    quarantine_release(&all->quarantine, account);
+    m.u.quarantine.account = account;
+    list_each(c, &all->list, link) if (c->role == ROLE_MAIL) child_tell(c, &m);
 }
 
 static void on_message(void *owner, struct channel *ch, const struct message *m, int fd)
 {
     struct child *c = owner;
-    struct children *all = c->all;
     (void)ch;
     (void)fd;
-    if (m->kind != MESSAGE_READY)
-        return;
-    c->ready = true;
-    for (size_t i = 0; i < all->count; i++)
-        if (!all->child[i].ready)
-            return;
-    if (!all->was_ready) {
-        all->was_ready = true;
-        all->ops->all_ready(all->arg);
-    }
+    if (m->kind == MESSAGE_READY)
+        on_ready(c);
+    else if (m->kind == MESSAGE_FULL)
+        generations_on_full(c, m->u.load.connections, m->u.load.sessions);
+    else if (m->kind == MESSAGE_RELEASE)
+        on_release(c->all, m->u.quarantine.account);
 }
 
 /* The process is about to end, or misbehaves: either way children_reap goes on. */
@@ -240,49 +304,78 @@ static void on_closed(void *owner, struct channel *ch)
         kill(c->pid, SIGTERM);
 }
 
+/* Ending. */
+
 static void check_ended(struct children *all)
 {
+    struct child *c;
     if (!all->stopping || all->ended)
         return;
-    for (size_t i = 0; i < all->count; i++)
-        if (all->child[i].pid)
-            return;
+    list_each(c, &all->list, link) if (c->pid) return;
     all->ended = true;
     loop_timer_cancel(&all->kill_timer);
     all->ops->all_ended(all->arg);
 }
 
-static void on_death(struct child *c, int status)
+/* SIGKILL and SIGTERM come from outside: they say nothing about what it worked on. */
+static bool crashed(int status)
 {
-    struct children *all = c->all;
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status) != SIGKILL && WTERMSIG(status) != SIGTERM;
+    return WEXITSTATUS(status) != 0;
+}
+
+static void log_death(const struct child *c, int status)
+{
     char text[64];
-    c->pid = 0;
-    c->ready = false;
-    channel_free(c->ch);
-    c->ch = NULL;
-    if (all->stopping)
-        return;
     if (WIFSIGNALED(status))
         snprintf(text, sizeof(text), "killed by signal %d", WTERMSIG(status));
     else
         snprintf(text, sizeof(text), "exit code %d", WEXITSTATUS(status));
-    log_child(LOG_ERROR, "process-ended", c, text);
-    if (!all->was_ready)
+    child_log(LOG_ERROR, "process-ended", c, text);
+}
+
+static void on_death(struct child *c, int status)
+{
+    struct children *all = c->all;
+    bool was_ready = c->ready;
+    c->pid = 0;
+    c->ready = c->reloading = false;
+    channel_free(c->ch);
+    c->ch = NULL;
+    if (all->stopping)
+        return;
+    if (c->phase == PHASE_SERVING || c->phase == PHASE_LEAVING || status)
+        log_death(c, status);
+    if (c->role == ROLE_MAIL && all->notes[c->index]) {
+        if (was_ready && crashed(status))
+            quarantine_crashed(&all->quarantine, all->notes[c->index], loop_now_ms(all->loop));
+        worknote_clear(all->notes[c->index]);
+    }
+    if (c->phase != PHASE_SERVING)
+        generations_on_death(c);
+    else if (!all->was_ready)
         all->ops->start_failed(all->arg);
     else
         restart_later(c);
+    check_reloaded(all);
 }
 
 void children_reap(struct children *all)
 {
     for (;;) {
         int status;
+        struct child *c, *next;
         pid_t pid = waitpid(-1, &status, WNOHANG);
         if (pid <= 0)
             break;
-        for (size_t i = 0; i < all->count; i++)
-            if (all->child[i].pid == pid)
-                on_death(&all->child[i], status);
+        list_each_safe(c, next, &all->list, link)
+        {
+            if (c->pid == pid) {
+                on_death(c, status);
+                break;
+            }
+        }
     }
     check_ended(all);
 }
@@ -290,10 +383,12 @@ void children_reap(struct children *all)
 static void on_kill(struct loop_timer *t)
 {
     struct children *all = container_of(t, struct children, kill_timer);
-    for (size_t i = 0; i < all->count; i++) {
-        if (all->child[i].pid) {
-            log_child(LOG_WARNING, "killed", &all->child[i], "did not end in time");
-            kill(all->child[i].pid, SIGKILL);
+    struct child *c;
+    list_each(c, &all->list, link)
+    {
+        if (c->pid) {
+            child_log(LOG_WARNING, "killed", c, "did not end in time");
+            kill(c->pid, SIGKILL);
         }
     }
 }
@@ -301,11 +396,12 @@ static void on_kill(struct loop_timer *t)
 void children_stop(struct children *all)
 {
     struct message m = {.kind = MESSAGE_SHUTDOWN};
+    struct child *c;
     if (all->stopping)
         return;
     all->stopping = true;
-    for (size_t i = 0; i < all->count; i++) {
-        struct child *c = &all->child[i];
+    list_each(c, &all->list, link)
+    {
         loop_timer_cancel(&c->restart);
         if (c->ch)
             (void)channel_send(c->ch, &m, -1);
@@ -319,43 +415,67 @@ void children_stop(struct children *all)
 void children_reload(struct children *all, const struct conf *conf)
 {
     struct message m = {.kind = MESSAGE_RELOAD};
+    struct child *c;
     all->conf = conf;
-    for (size_t i = 0; i < all->count; i++) {
-        if (!all->child[i].ch)
+    all->quarantine.first_s = conf->mail_quarantine;
+    all->reloading = true;
+    list_each(c, &all->list, link)
+    {
+        if (!c->ch || c->phase == PHASE_ENDING)
             continue;
-        send_config(&all->child[i]);
-        (void)channel_send(all->child[i].ch, &m, -1);
+        c->reloading = true;
+        send_config(c);
+        child_tell(c, &m);
     }
+    generations_resize(all);
 }
+
+/* The beginning. */
 
 int children_start(struct children *all, struct err *err)
 {
-    for (size_t i = 0; i < all->count; i++) {
-        int r = spawn(&all->child[i], err);
+    struct child *c, *other;
+    list_each(c, &all->list, link)
+    {
+        int r = spawn(c, err);
         if (r < 0)
             return r;
-        send_config(&all->child[i]);
-        send_listeners(&all->child[i]);
+        send_config(c);
+        send_listeners(c);
+        send_notes(c);
+        list_each(other, &all->list, link)
+        {
+            if (other == c)
+                break;
+            connect_children(other, c);
+        }
     }
-    for (size_t i = 0; i < all->count; i++)
-        for (size_t k = i + 1; k < all->count; k++)
-            connect_children(&all->child[i], &all->child[k]);
-    for (size_t i = 0; i < all->count; i++)
-        send_start(&all->child[i]);
+    list_each(c, &all->list, link) send_start(c);
     return 0;
 }
 
-static void add_child(struct children *all, enum role role, unsigned index)
+struct child *child_new(struct children *all, enum role role, unsigned index, uint32_t generation)
 {
-    struct child *c = &all->child[all->count++];
+    struct child *c = xnew(struct child);
     c->all = all;
     c->role = role;
-    c->index = index;
+    c->index = c->serial = index;
+    c->generation = generation;
     loop_timer_init(&c->restart, on_restart);
+    list_push_back(&all->list, &c->link);
+    return c;
+}
+
+void child_free(struct child *c)
+{
+    list_remove(&c->link);
+    loop_timer_cancel(&c->restart);
+    channel_free(c->ch);
+    free(c);
 }
 
 struct children *children_new(struct loop *l, const struct conf *conf, const char *programs,
-                              int lock_fd, const struct listening *listening, size_t count,
+                              int lock_fd, const struct sockets *sockets,
                               const struct children_ops *ops, void *arg)
 {
     struct children *all = xnew(struct children);
@@ -364,36 +484,39 @@ struct children *children_new(struct loop *l, const struct conf *conf, const cha
     all->conf = conf;
     all->programs = span_dup(span_str(programs));
     all->lock_fd = lock_fd;
-    all->listening = xcalloc(count ? count : 1, sizeof(*listening));
-    if (count)
-        memcpy(all->listening, listening, count * sizeof(*listening));
-    all->listening_count = count;
+    all->sockets = sockets;
     all->ops = ops;
     all->arg = arg;
     all->mail_count = children_process_count(conf->mail_processes);
-    all->child = xcalloc(1 + logins + all->mail_count, sizeof(*all->child));
+    all->notes = xcalloc(all->mail_count, sizeof(struct worknotes *));
+    all->notes_fd = xcalloc(all->mail_count, sizeof(int));
+    list_init(&all->list);
     loop_timer_init(&all->kill_timer, on_kill);
-    add_child(all, ROLE_AUTH, 0);
+    quarantine_init(&all->quarantine);
+    all->quarantine.first_s = conf->mail_quarantine;
+    child_new(all, ROLE_AUTH, 0, 0);
     for (unsigned i = 0; i < all->mail_count; i++)
-        add_child(all, ROLE_MAIL, i);
+        child_new(all, ROLE_MAIL, i, 0);
     for (unsigned i = 0; i < logins; i++)
-        add_child(all, ROLE_LOGIN, i);
+        child_new(all, ROLE_LOGIN, i, 0);
     return all;
 }
 
 void children_free(struct children *all)
 {
+    struct child *c, *next;
     if (!all)
         return;
-    for (size_t i = 0; i < all->count; i++) {
-        loop_timer_cancel(&all->child[i].restart);
-        channel_free(all->child[i].ch);
+    list_each_safe(c, next, &all->list, link) child_free(c);
+    for (unsigned i = 0; i < all->mail_count; i++) {
+        if (all->notes[i])
+            close(all->notes_fd[i]);
+        worknote_destroy(all->notes[i]);
     }
-    for (size_t i = 0; i < all->listening_count; i++)
-        close(all->listening[i].fd);
     loop_timer_cancel(&all->kill_timer);
-    free(all->listening);
-    free(all->child);
+    quarantine_done(&all->quarantine);
+    free(all->notes);
+    free(all->notes_fd);
     free(all->programs);
     free(all);
 }

@@ -14,7 +14,7 @@
 #include "daemon/supervisor/children.h"
 #include "io/listen.h"
 
-enum { LISTENERS_MAX = 256, BACKLOG = 1024, LOCK_WAIT_MS = 5000 };
+enum { LOCK_WAIT_MS = 5000 };
 
 struct supervisor {
     struct loop *loop;
@@ -23,8 +23,7 @@ struct supervisor {
     size_t option_count;
     struct conf *conf;
     struct children *children;
-    struct listening listening[LISTENERS_MAX];
-    size_t listening_count;
+    struct sockets sockets;
     int lock_fd, code;
 };
 
@@ -117,73 +116,21 @@ static int lock_state(struct supervisor *s, struct err *err)
     return 0;
 }
 
-/* Listening sockets. */
-
-static int add_listener(struct supervisor *s, enum listener_kind kind, int fd, int only_index,
-                        struct err *err)
+/* Listening sockets; martletctl's are DIR/run/control.N. */
+static int open_sockets(struct supervisor *s, struct err *err)
 {
-    if (fd < 0)
-        return fd;
-    if (s->listening_count == LISTENERS_MAX) {
-        close(fd);
-        return err_set(err, ERR_LIMIT, "more than %d listening sockets", LISTENERS_MAX);
-    }
-    s->listening[s->listening_count++] = (struct listening){kind, fd, only_index};
-    return 0;
-}
-
-static int open_listeners(struct supervisor *s, enum listener_kind kind,
-                          const struct conf_list *list, struct err *err)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        const char *text = list->items[i];
-        struct span host;
-        uint16_t port;
-        struct address a;
-        int fd;
-        if (text[0] == '/') {
-            fd = listen_unix(text, SOCK_STREAM, BACKLOG, err);
-        } else {
-            if (!conf_split_listen(span_str(text), &host, &port) ||
-                address_parse(host, port, &a, err) < 0)
-                return err_set(err, ERR_INVALID, "%s is not an IP address with a port", text);
-            fd = listen_tcp(&a, BACKLOG, err);
-        }
-        int r = add_listener(s, kind, fd, -1, err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-/* One socket a mail process for martletctl: DIR/run/control.N. */
-static int open_control(struct supervisor *s, struct err *err)
-{
-    unsigned n = children_process_count(s->conf->mail_processes);
+    struct listening *l;
     autobuf dir = BUF_INIT(4096);
     path_in_state(s, "run", &dir);
-    int r = make_dir(dir.p, err);
-    for (unsigned i = 0; i < n && r == 0; i++) {
-        autobuf path = BUF_INIT(4096);
-        buf_printf(&path, "%s/control.%u", dir.p, i);
-        if (path.n >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-            log_text(LOG_WARNING, "no-control", "%s: too long a name for a socket", path.p);
-            return 0;
-        }
-        int fd = listen_unix(path.p, SOCK_SEQPACKET, 64, err);
-        r = add_listener(s, LISTENER_CONTROL, fd, (int)i, err);
-    }
+    int r = sockets_prepare(&s->sockets, s->conf, err);
+    if (r == 0)
+        r = make_dir(dir.p, err);
+    if (r == 0)
+        r = sockets_open_control(&s->sockets, dir.p,
+                                 children_process_count(s->conf->mail_processes), err);
+    list_each(l, &s->sockets.all, link) l->fresh = false;
+    sockets_report_unused(&s->sockets);
     return r;
-}
-
-static int open_all(struct supervisor *s, struct err *err)
-{
-    int r = open_listeners(s, LISTENER_IMAP, &s->conf->imap_listen, err);
-    if (r == 0)
-        r = open_listeners(s, LISTENER_IMAPS, &s->conf->imaps_listen, err);
-    if (r == 0)
-        r = open_listeners(s, LISTENER_LMTP, &s->conf->lmtp_listen, err);
-    return r == 0 ? open_control(s, err) : r;
 }
 
 /* systemd's sd_notify(3), for Type=notify. */
@@ -200,6 +147,15 @@ static void notify(const char *text)
     if (fd >= 0)
         (void)!sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&un,
                       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
+}
+
+/* Type=notify-reload wants to know when the reload began. */
+static void notify_reloading(void)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+             (unsigned long long)clock_monotonic_us());
+    notify(text);
 }
 
 /* Life. */
@@ -225,20 +181,82 @@ static void on_all_ended(void *arg)
     loop_stop(s->loop);
 }
 
+/* Reload. */
+
+static void on_reloaded(void *arg)
+{
+    struct supervisor *s = arg;
+    log_text(LOG_INFO, "reloaded", "%s", s->file ? s->file : "");
+    notify("READY=1");
+}
+
+struct changes {
+    size_t fixed;
+};
+
+static void on_change(void *arg, const char *name, bool fixed)
+{
+    struct changes *c = arg;
+    c->fixed += fixed;
+    if (fixed)
+        log_event(LOG_WARNING, "restart-needed", "setting", name, "msg",
+                  "a change of this setting needs a restart; it is as it was", NULL);
+    else
+        log_event(LOG_INFO, "setting-changed", "setting", name, NULL);
+}
+
+/* New sockets are opened before anything changes, and old ones are closed after everything has. */
+static void change_sockets(struct supervisor *s)
+{
+    struct listening *l, *next;
+    list_each_safe(l, next, &s->sockets.all, link)
+    {
+        autobuf text = BUF_INIT(512);
+        buf_put_str(&text, l->address);
+        if (l->fresh) {
+            l->fresh = false;
+            children_listen(s->children, l);
+            log_event(LOG_INFO, "listener-opened", "address", text.p, NULL);
+        } else if (!l->wanted) {
+            children_unlisten(s->children, l);
+            sockets_remove(&s->sockets, l);
+            log_event(LOG_INFO, "listener-closed", "address", text.p, NULL);
+        }
+    }
+}
+
+static struct conf *load_changed(struct supervisor *s, struct err *err)
+{
+    struct changes changes = {0};
+    struct conf *c = load_conf(s, err);
+    if (!c)
+        return NULL;
+    if (check_any_user(c, err) < 0 || sockets_prepare(&s->sockets, c, err) < 0) {
+        conf_free(c);
+        return NULL;
+    }
+    conf_diff(s->conf, c, on_change, &changes);
+    if (changes.fixed && conf_keep_fixed(c, s->conf) < 0)
+        log_text(LOG_ERROR, "reload-incomplete", "settings are too large");
+    return c;
+}
+
+/* A mistake in the new configuration: everything is as before. */
 static void reload(struct supervisor *s)
 {
     struct err err;
-    struct conf *c = load_conf(s, &err);
-    if (!c || check_any_user(c, &err) < 0) {
+    notify_reloading();
+    struct conf *c = load_changed(s, &err);
+    if (!c) {
         log_event(LOG_ERROR, "reload-failed", "msg", err.text, NULL);
-        conf_free(c);
+        notify("READY=1");
         return;
     }
     log_set_level((enum log_level)c->log_level);
     children_reload(s->children, c);
     conf_free(s->conf);
     s->conf = c;
-    log_text(LOG_INFO, "reloaded", "%s", s->file ? s->file : "");
+    change_sockets(s);
 }
 
 static void on_signal(int signum, void *arg)
@@ -278,25 +296,28 @@ static int prepare(struct supervisor *s, struct buf *programs, struct err *err)
         r = make_dir(s->conf->state_dir, err);
     if (r == 0)
         r = lock_state(s, err);
-    return r == 0 ? open_all(s, err) : r;
+    return r == 0 ? open_sockets(s, err) : r;
 }
 
 static int run(struct supervisor *s)
 {
-    static const struct children_ops ops = {on_all_ready, on_start_failed, on_all_ended};
+    static const struct children_ops ops = {on_all_ready, on_start_failed, on_reloaded,
+                                            on_all_ended};
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
     struct loop_signal *handlers[ARRAY_LEN(signals)];
     struct err err = {0};
     autobuf programs = BUF_INIT(8192);
     log_set_level((enum log_level)s->conf->log_level);
+    sockets_init(&s->sockets);
     daemon_prepare();
-    if (prepare(s, &programs, &err) < 0) {
+    if (sockets_inherit(&s->sockets, &err) < 0 || prepare(s, &programs, &err) < 0) {
         log_event(LOG_ERROR, "start-failed", "msg", err.text, NULL);
+        sockets_done(&s->sockets);
         return 1;
     }
     s->loop = loop_new();
-    s->children = children_new(s->loop, s->conf, programs.p, s->lock_fd, s->listening,
-                               s->listening_count, &ops, s);
+    s->children =
+        children_new(s->loop, s->conf, programs.p, s->lock_fd, &s->sockets, &ops, s);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         handlers[i] = loop_signal_new(s->loop, signals[i], on_signal, s);
     if (children_start(s->children, &err) < 0) {
@@ -307,6 +328,7 @@ static int run(struct supervisor *s)
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         loop_signal_free(handlers[i]);
     children_free(s->children);
+    sockets_done(&s->sockets);
     loop_free(s->loop);
     return s->code;
 }
