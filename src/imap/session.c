@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/logline.h"
+#include "base/worknote.h"
 #include "wire/capability.h"
 
 const struct imap_settings imap_settings_default = {
@@ -92,13 +93,20 @@ static void session_logout(struct session *s)
 
 /* --- running --- */
 
+static struct worknote_id work_for(const struct session *s)
+{
+    return worknote_enter(account_get_id(s->account)->b);
+}
+
 static void session_run(struct loop_task *run)
 {
     struct session *s = container_of(run, struct session, run);
+    struct worknote_id before = work_for(s);
     if (s->dead)
         session_free(s);
     else if (!s->closing)
         schedule_run(s);
+    worknote_leave(before);
 }
 
 void session_schedule(struct session *s)
@@ -294,6 +302,7 @@ static void on_input(void *owner, struct span bytes)
     struct session *s = owner;
     if (s->closing || s->logged_out)
         return;
+    struct worknote_id before = work_for(s);
     loop_timer_set(s->host->loop, &s->timer, (uint64_t)s->host->settings.idle_timeout_s * 1000);
     s->input_us = clock_monotonic_us();
     consume(s, bytes);
@@ -301,6 +310,7 @@ static void on_input(void *owner, struct span bytes)
         conn_acknowledge(s->conn);
     if (!s->closing && !list_empty(&s->tasks))
         schedule_run(s);
+    worknote_leave(before);
 }
 
 static void on_eof(void *owner)
@@ -317,8 +327,10 @@ static void on_eof(void *owner)
 static void on_drained(void *owner)
 {
     struct session *s = owner;
+    struct worknote_id before = work_for(s);
     if (!s->closing)
         schedule_run(s);
+    worknote_leave(before);
 }
 
 static void on_closed(void *owner, int code)
@@ -343,9 +355,8 @@ static void on_timeout(struct loop_timer *timer)
 
 void session_put_capabilities(struct session *s, struct buf *b)
 {
-    const struct capability_state state = {.authenticated = true,
-                                           .tls = s->tls,
-                                           .literal_minus = s->host->settings.frame.literal_minus};
+    const struct capability_state state = {
+        .authenticated = true, .tls = s->tls, .literal_minus = s->literal_minus};
     capability_write(b, &state);
 }
 
@@ -355,6 +366,15 @@ static void keep_text(char *to, size_t room, struct span s)
     if (s.n)
         memcpy(to, s.p, s.n);
     to[s.n] = '\0';
+}
+
+void imap_settings_set(struct imap_host *host, const struct imap_settings *settings)
+{
+    host->settings = *settings;
+    for (int minus = 0; minus < 2; minus++) {
+        host->frame_limits[minus] = settings->frame;
+        host->frame_limits[minus].literal_minus = minus;
+    }
 }
 
 void imap_session_start(struct imap_host *host, const struct imap_start *start,
@@ -378,7 +398,8 @@ void imap_session_start(struct imap_host *host, const struct imap_start *start,
     list_push_back(&host->sessions, &s->link);
     host->session_count++;
     session_client_name(s, start->client_name);
-    frame_init(&s->frame, &host->settings.frame);
+    s->literal_minus = host->settings.frame.literal_minus;
+    frame_init(&s->frame, &host->frame_limits[s->literal_minus]);
     loop_task_init(&s->run, session_run);
     loop_timer_init(&s->timer, on_timeout);
     loop_timer_set(host->loop, &s->timer, (uint64_t)host->settings.idle_timeout_s * 1000);

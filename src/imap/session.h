@@ -33,12 +33,17 @@ extern const struct imap_settings imap_settings_default;
 struct imap_host {
     struct loop *loop;
     struct store *store;
-    struct imap_settings settings;
-    struct list sessions; /* list_init before use */
+    struct imap_settings settings;       /* imap_settings_set */
+    struct frame_limits frame_limits[2]; /* private: with LITERAL+, with LITERAL- */
+    struct list sessions;                /* list_init before use */
     size_t session_count;
     void (*drained)(void *arg); /* imap_shutdown's */
     void *drained_arg;
 };
+
+/* At the start, and when they change: sessions follow, but keep the kind of literals (LITERAL+ or
+ * LITERAL-) that they were offered. */
+void imap_settings_set(struct imap_host *host, const struct imap_settings *settings);
 
 struct imap_start {
     int fd; /* the connection; owned by the session from now on */

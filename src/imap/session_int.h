@@ -127,6 +127,7 @@ struct session {
     char mechanism[20];              /* "SCRAM-SHA-256-PLUS" */
     char tls_version[8];             /* "TLSv1.3" */
     uint64_t id, since_us, input_us; /* login (wall time), last input (monotonic) */
+    bool literal_minus;              /* as it was offered */
     bool tls, rev2, in_order, closing, logged_out, uid_seen;
     bool input_stopped; /* the conn is paused: too much in progress */
     struct list tasks;

@@ -45,6 +45,10 @@ int store_new(const struct store_options *options, const struct store_host *host
 /* Checkpoints and closes everything; blocks (bounded: skips checkpoints after 1 s). */
 void store_free(struct store *store);
 
+/* New values of these options, from now on; defaults is used until the next call. */
+void store_set_options(struct store *store, size_t open_max, const struct default_mailbox *defaults,
+                       size_t default_count);
+
 /* To be called now and then (every few seconds): files of accounts that have not been used since
  * the call before the last are closed, so that idle sessions cost no mapped pages and no
  * descriptors. Returns how many fell asleep

@@ -54,6 +54,14 @@ int store_new(const struct store_options *options, const struct store_host *host
     return 0;
 }
 
+void store_set_options(struct store *store, size_t open_max, const struct default_mailbox *defaults,
+                       size_t default_count)
+{
+    store->open_max = open_max ? open_max : OPEN_MAX_DEFAULT;
+    store->options.defaults = defaults;
+    store->options.default_count = default_count;
+}
+
 static void flush_recents(struct store *store)
 {
     struct account *a;

@@ -154,6 +154,8 @@ static void hand_over(struct session *s, struct span user)
         log_event(LOG_INFO, "login", "user", name.p, "peer", s->peer, "tls", s->tls ? "yes" : "no",
                   NULL);
     }
+    login->served++;
+    generation_check(login);
     session_free(s); /* closes our copy of the descriptor only */
 }
 

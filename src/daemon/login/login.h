@@ -46,12 +46,17 @@ struct login {
     bool settled;            /* START has come */
     struct peer auth, mail[PEERS_MAX];
     struct list sessions; /* oldest first */
-    size_t session_count;
-    size_t pump_count; /* TLS connections, before and after login */
+    size_t session_count, tls_session_count;
+    size_t pump_count;      /* TLS connections, before and after login */
+    uint64_t taken, served; /* connections and logins in all its life (generation.c) */
+    uint64_t elsewhere;     /* connections of retired processes of this slot */
+    bool full, retired, told;
+    uint32_t told_connections;
+    struct loop_timer tell;
     uint64_t next_session, next_auth;
     struct map by_auth; /* dialogues with auth that are under way: id -> session */
     struct frame_limits limits;
-    bool stopping, paused;
+    bool started, stopping, paused;
 };
 
 enum session_state {
@@ -120,5 +125,15 @@ void login_start_when_ready(struct login *login);
 
 /* A connection came to its end, or moved on. */
 void login_check_limits(struct login *login);
+
+/* generation.c */
+void generation_init(struct login *login);
+/* Has it served its group? Then it accepts no more. */
+bool generation_spent(const struct login *login);
+/* After every connection and every login: asks for a successor when it is time. */
+void generation_check(struct login *login);
+void generation_message(struct login *login, const struct message *m);
+uint64_t login_connections(const struct login *login);
+void login_port_free(struct port *p);
 
 #endif

@@ -10,23 +10,23 @@
 
 static bool full(const struct login *login)
 {
-    return login->session_count + login->pump_count >= login->daemon->conf->login_connections;
+    return login_connections(login) + login->elsewhere >= login->daemon->conf->login_connections;
 }
 
 void login_check_limits(struct login *login)
 {
     struct port *p;
-    bool pause = full(login);
-    if (login->stopping && !login->session_count && !login->pump_count) {
+    bool pause = full(login) || generation_spent(login);
+    if ((login->stopping || login->retired) && !login->session_count && !login->pump_count) {
         daemon_exit(login->daemon);
         return;
     }
     if (pause == login->paused)
         return;
     login->paused = pause;
-    if (pause)
-        log_text(LOG_WARNING, "connection-limit", "%zu connections: accepting no more",
-                 login->session_count + login->pump_count);
+    if (pause && full(login))
+        log_text(LOG_WARNING, "connection-limit", "%llu connections: accepting no more",
+                 (unsigned long long)(login_connections(login) + login->elsewhere));
     list_each(p, &login->ports, link)
     {
         if (pause)
@@ -44,7 +44,9 @@ static void on_accept(void *arg, int fd, const struct address *peer)
         struct session *oldest = list_first(&login->sessions, struct session, link);
         session_drop(oldest, "Too many connections that have not logged in");
     }
+    login->taken++;
     session_new(login, fd, peer, p->tls);
+    generation_check(login);
     login_check_limits(login);
 }
 
@@ -115,6 +117,22 @@ static void on_peer(struct daemon *d, enum role role, unsigned index, int fd)
 
 /* Life. */
 
+static void open_port(struct port *p)
+{
+    p->listener = listener_new(p->login->daemon->loop, take_fd(&p->fd), on_accept, p);
+    if (p->login->paused)
+        listener_pause(p->listener);
+}
+
+void login_port_free(struct port *p)
+{
+    list_remove(&p->link);
+    listener_free(p->listener);
+    if (p->fd >= 0)
+        close(p->fd);
+    free(p);
+}
+
 static void on_listener(struct daemon *d, enum listener_kind kind, uint32_t id, int fd)
 {
     struct login *login = d->owner;
@@ -124,6 +142,26 @@ static void on_listener(struct daemon *d, enum listener_kind kind, uint32_t id, 
     p->fd = fd;
     p->tls = kind == LISTENER_IMAPS;
     list_push_back(&login->ports, &p->link);
+    if (login->retired)
+        login_port_free(p);
+    else if (login->started)
+        open_port(p);
+}
+
+static void on_unlisten(struct daemon *d, uint32_t id)
+{
+    struct login *login = d->owner;
+    struct port *p, *next;
+    list_each_safe(p, next, &login->ports, link) if (p->id == id) login_port_free(p);
+}
+
+static void on_message(struct daemon *d, const struct message *m, int fd)
+{
+    struct login *login = d->owner;
+    if (fd >= 0)
+        close(fd);
+    login->daemon = d;
+    generation_message(login, m);
 }
 
 void login_start_when_ready(struct login *login)
@@ -133,7 +171,8 @@ void login_start_when_ready(struct login *login)
     if (!login->settled || !login->certificates_known || login->stopping)
         return;
     login->settled = false; /* once */
-    list_each(p, &login->ports, link) p->listener = listener_new(d->loop, p->fd, on_accept, p);
+    login->started = true;
+    list_each(p, &login->ports, link) open_port(p);
     daemon_ready(d);
 }
 
@@ -142,6 +181,7 @@ static int on_start(struct daemon *d, struct err *err)
     struct login *login = d->owner;
     (void)err;
     login->daemon = d;
+    generation_init(login);
     login->limits =
         (struct frame_limits){.max_line = INPUT_MAX,
                               .max_command = 2 * INPUT_MAX,
@@ -156,9 +196,14 @@ static int on_start(struct daemon *d, struct err *err)
     return 0;
 }
 
+/* Settings are read from d->conf where they are used; these are not. */
 static void on_reload(struct daemon *d)
 {
-    certificates_reload(d->owner);
+    struct login *login = d->owner;
+    certificates_reload(login);
+    login->limits.literal_minus = d->conf->imap_literal == CONF_LITERAL_MINUS;
+    generation_check(login);
+    login_check_limits(login);
 }
 
 static void on_shutdown(struct daemon *d)
@@ -170,12 +215,8 @@ static void on_shutdown(struct daemon *d)
     login->stopping = true;
     if (login->backend)
         tls_backend_stop(login->backend);
-    list_each_safe(p, next_port, &login->ports, link)
-    {
-        listener_free(p->listener);
-        list_remove(&p->link);
-        free(p);
-    }
+    list_each_safe(p, next_port, &login->ports, link) login_port_free(p);
+    loop_timer_cancel(&login->tell);
     list_each_safe(s, next, &login->sessions, link) session_bye(s, "Server is shutting down");
     login_check_limits(login);
 }
@@ -183,6 +224,8 @@ static void on_shutdown(struct daemon *d)
 int main(void)
 {
     static const struct daemon_ops ops = {.listener = on_listener,
+                                          .unlisten = on_unlisten,
+                                          .message = on_message,
                                           .peer = on_peer,
                                           .start = on_start,
                                           .reload = on_reload,

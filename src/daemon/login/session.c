@@ -24,6 +24,7 @@ void session_free(struct session *s)
         tls_pump_set_done(s->pump, on_pump_done, login);
     list_remove(&s->link);
     login->session_count--;
+    login->tls_session_count -= s->tls;
     loop_timer_cancel(&s->timeout);
     conn_free(s->conn);
     frame_done(&s->frame);
@@ -170,6 +171,7 @@ void session_start_tls(struct session *s, int tls_fd, const int pair[2])
     s->pump =
         tls_pump_new(login->daemon->loop, login->tls, tls_fd, pair[0], on_session_pump_done, s);
     login->pump_count++;
+    login->tls_session_count++;
     s->tls = true;
     s->conn = conn_new(login->daemon->loop, pair[1], &conn_ops, s);
     conn_set_input_max(s->conn, INPUT_MAX);

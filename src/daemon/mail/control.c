@@ -33,6 +33,11 @@ static const struct verb {
     {"mailbox-create", control_mailbox_change, true},
     {"mailbox-delete", control_mailbox_change, true},
     {"mailbox-rename", control_mailbox_change, true},
+
+    /* Every process knows all of them. Keys: account (its ID), crashes, seconds. */
+    {"quarantine", control_quarantine, false},
+    /* USER: the account is refused no longer. */
+    {"release", control_release, true},
 };
 
 enum { VALUE_MAX = 4096, BACKLOG_MAX = 64 << 20, RETRY_MS = 5 };

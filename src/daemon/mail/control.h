@@ -52,5 +52,7 @@ control_verb control_maintain;
 control_verb control_status, control_accounts, control_sessions, control_kick;
 /* control_mailbox.c */
 control_verb control_mailboxes, control_mailbox_change;
+/* control_quarantine.c */
+control_verb control_quarantine, control_release;
 
 #endif

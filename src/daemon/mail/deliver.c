@@ -1,6 +1,7 @@
 /* A message goes into an INBOX: of an account of this process, or of another one, which gets the
  * spool's descriptor. */
 #include "base/clock.h"
+#include "base/worknote.h"
 #include "daemon/mail/mail.h"
 #include "store/request.h"
 #include "store/upload.h"
@@ -66,10 +67,8 @@ static void append(struct delivery *d)
     account_submit(d->account, &d->request);
 }
 
-/* One slice of a large message a turn. */
-static void on_task(struct loop_task *t)
+static void deliver_slice(struct delivery *d)
 {
-    struct delivery *d = container_of(t, struct delivery, task);
     autobuf piece = BUF_INIT(SLICE);
     int r = d->error;
     if (r == 0)
@@ -85,6 +84,15 @@ static void on_task(struct loop_task *t)
         loop_slice(d->mail->daemon->loop, &d->task);
     else
         append(d);
+}
+
+/* One slice of a large message a turn. */
+static void on_task(struct loop_task *t)
+{
+    struct delivery *d = container_of(t, struct delivery, task);
+    struct worknote_id before = worknote_enter(account_get_id(d->account)->b);
+    deliver_slice(d);
+    worknote_leave(before);
 }
 
 static void on_opened(void *arg, int error, struct account *account)
@@ -103,10 +111,13 @@ static void on_opened(void *arg, int error, struct account *account)
 static void on_resolved(void *arg, int error, const struct account_id *id)
 {
     struct delivery *d = arg;
-    if (error)
-        finish(d, error);
-    else
-        account_open(d->mail->store, id, on_opened, d);
+    if (error || mail_quarantined(d->mail, id)) {
+        finish(d, error ? error : ERR_BUSY);
+        return;
+    }
+    struct worknote_id before = worknote_enter(id->b);
+    account_open(d->mail->store, id, on_opened, d);
+    worknote_leave(before);
 }
 
 static void deliver_here(struct mail *m, struct span user, struct span header, struct spool *spool,

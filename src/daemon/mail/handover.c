@@ -1,6 +1,7 @@
 /* An authenticated connection arrives from a login process: find its account, open it, start the
  * session, which answers the login command. */
 #include "base/logline.h"
+#include "base/worknote.h"
 #include "daemon/mail/mail.h"
 #include "io/conn.h"
 #include "wire/write.h"
@@ -41,7 +42,7 @@ static void ignore_input(void *owner, struct span bytes)
     (void)bytes;
 }
 
-static void refuse(struct opening *o, int error)
+static void refuse_with(struct opening *o, int error, const char *code, const char *text)
 {
     static const struct conn_ops ops = {.input = ignore_input, .closed = on_refused};
     struct refusal *r = xnew(struct refusal);
@@ -50,15 +51,32 @@ static void refuse(struct opening *o, int error)
     log_event(LOG_ERROR, "account-not-opened", "user", user.p, "error", err_name(error), NULL);
     r->conn = conn_new(o->mail->daemon->loop, take_fd(&o->fd), &ops, r);
     struct buf *out = conn_begin(r->conn);
-    write_status(out, o->start.tag, "NO", error == ERR_CORRUPT ? "SERVERBUG" : "UNAVAILABLE",
-                 error == ERR_CORRUPT
-                     ? SPAN("This account cannot be opened; the administrator has to look at it")
-                     : SPAN("This account cannot be opened at the moment, try again later"),
-                 false);
+    write_status(out, o->start.tag, "NO", code, span_str(text), false);
     write_status(out, SPAN("*"), "BYE", "", SPAN("Closing the connection"), false);
     conn_end(r->conn);
     conn_finish(r->conn);
     opening_free(o);
+}
+
+static void refuse(struct opening *o, int error)
+{
+    if (error == ERR_CORRUPT)
+        refuse_with(o, error, "SERVERBUG",
+                    "This account cannot be opened; the administrator has to look at it");
+    else
+        refuse_with(o, error, "UNAVAILABLE",
+                    "This account cannot be opened at the moment, try again later");
+}
+
+/* It has crashed this process, and with it everybody's sessions, more than once. */
+static void refuse_quarantined(struct opening *o, uint64_t seconds)
+{
+    autobuf text = BUF_INIT(256);
+    buf_printf(&text,
+               "The server has failed repeatedly while it worked on this account, which is closed "
+               "for %llu seconds; please tell the administrator",
+               (unsigned long long)seconds);
+    refuse_with(o, ERR_BUSY, "UNAVAILABLE", text.p);
 }
 
 static void on_opened(void *arg, int error, struct account *account)
@@ -80,10 +98,16 @@ static void on_opened(void *arg, int error, struct account *account)
 static void on_resolved(void *arg, int error, const struct account_id *id)
 {
     struct opening *o = arg;
-    if (error || o->mail->stopping)
+    uint64_t seconds = error ? 0 : mail_quarantined(o->mail, id);
+    if (error || o->mail->stopping) {
         refuse(o, error ? error : ERR_CLOSED);
-    else
+    } else if (seconds) {
+        refuse_quarantined(o, seconds);
+    } else {
+        struct worknote_id before = worknote_enter(id->b);
         account_open(o->mail->store, id, on_opened, o);
+        worknote_leave(before);
+    }
 }
 
 static struct span keep(struct opening *o, struct span s)

@@ -18,6 +18,7 @@ enum { MAIL_PEERS_MAX = 64 };
 struct mail;
 
 struct mail_peer {
+    struct list link; /* login processes: mail.logins */
     struct mail *mail;
     enum role role;
     unsigned index;
@@ -35,22 +36,25 @@ struct mail_port {
 
 struct mail {
     struct daemon *daemon;
-    struct store *store; /* NULL before start */
+    struct store *store;    /* NULL before start */
     struct loop_timer tick; /* store_tick */
     bool slept;             /* accounts were closed at the last one: their memory can go */
     struct imap_host imap;
     struct lmtp_host lmtp;
     struct default_mailbox *defaults;
     struct list ports, controls;
-    struct mail_peer login[MAIL_PEERS_MAX], mail[MAIL_PEERS_MAX], auth;
+    struct mail_peer mail[MAIL_PEERS_MAX], auth;
+    struct list logins;   /* struct mail_peer; any number: retired ones too */
     struct map questions; /* to other processes: id -> struct question */
     uint64_t next_question;
-    size_t openings; /* connections on their way to a session */
+    struct map quarantined; /* account id -> struct quarantined (quarantine.c) */
+    size_t openings;        /* connections on their way to a session */
     bool stopping, imap_ended, lmtp_ended;
 };
 
 /* questions.c: asking other processes, with answers that may fail with ERR_BUSY (that process is
- * not there). done is called once, never from within the call. */
+ * not there, for some seconds, where asking again does no harm). done is called once, never from
+ * within the call. */
 typedef void mail_resolve_done(void *arg, int error, const struct account_id *id);
 void mail_resolve(struct mail *m, struct span user, bool create, mail_resolve_done *done,
                   void *arg);
@@ -62,6 +66,8 @@ void mail_deliver_remote(struct mail *m, unsigned index, struct span user, struc
                          uint64_t size, int fd, mail_deliver_done *done, void *arg);
 void mail_answer(struct mail *m, const struct message *msg); /* RESOLVED, USER_FOUND, DELIVERED */
 void mail_question_lost(struct mail *m, const struct mail_peer *peer);
+/* It is there again. */
+void mail_question_again(struct mail *m, const struct mail_peer *peer);
 /* The owner's side. */
 void mail_on_resolve(struct mail_peer *from, const struct message *msg);
 
@@ -77,6 +83,16 @@ void mail_on_deliver(struct mail_peer *from, const struct message *msg, int fd);
 /* control.c */
 void mail_control_accept(struct mail *m, int fd);
 void mail_control_shutdown(struct mail *m);
+
+/* quarantine.c */
+void mail_supervisor_message(struct daemon *d, const struct message *msg, int fd);
+/* Seconds for which nobody is to use this account; 0: it may be used. */
+uint64_t mail_quarantined(const struct mail *m, const struct account_id *id);
+void mail_quarantine_each(const struct mail *m,
+                          void (*each)(void *arg, const struct account_id *id, uint32_t crashes,
+                                       uint64_t seconds),
+                          void *arg);
+void mail_quarantine_release(struct mail *m, const struct account_id *id);
 
 /* main.c */
 void mail_check_ended(struct mail *m);

@@ -2,18 +2,47 @@
 #include <malloc.h>
 
 #include "base/logline.h"
+#include "base/worknote.h"
 #include "daemon/mail/mail.h"
 #include "io/conn.h"
 
-/* What the store needs of an event loop. */
+/* What the store needs of an event loop. Jobs and deferred calls are work for the account on whose
+ * behalf they were asked for. */
+
+struct job {
+    struct worknote_id note;
+    void (*run)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void job_run(void *arg)
+{
+    struct job *j = arg;
+    struct worknote_id before = worknote_switch(j->note);
+    j->run(j->arg);
+    worknote_leave(before);
+}
+
+static void job_done(void *arg)
+{
+    struct job j = *(struct job *)arg;
+    free(arg);
+    struct worknote_id before = worknote_switch(j.note);
+    j.done(j.arg);
+    worknote_leave(before);
+}
 
 static void host_work(void *ctx, void (*run)(void *arg), void (*done)(void *arg), void *arg)
 {
     struct mail *m = ctx;
-    loop_work(m->daemon->loop, run, done, arg);
+    struct job *j = xnew(struct job);
+    *j = (struct job){worknote_current(), run, done, arg};
+    loop_work(m->daemon->loop, job_run, job_done, j);
 }
 
 struct deferred {
+    struct worknote_id note;
     struct loop_task task;
     void (*fn)(void *arg);
     void *arg;
@@ -24,8 +53,10 @@ static void on_deferred(struct loop_task *t)
     struct deferred *d = container_of(t, struct deferred, task);
     void (*fn)(void *arg) = d->fn;
     void *arg = d->arg;
+    struct worknote_id before = worknote_switch(d->note);
     free(d);
     fn(arg);
+    worknote_leave(before);
 }
 
 static void host_defer(void *ctx, void (*fn)(void *arg), void *arg)
@@ -33,6 +64,7 @@ static void host_defer(void *ctx, void (*fn)(void *arg), void *arg)
     struct mail *m = ctx;
     struct deferred *d = xnew(struct deferred);
     loop_task_init(&d->task, on_deferred);
+    d->note = worknote_current();
     d->fn = fn;
     d->arg = arg;
     loop_defer(m->daemon->loop, &d->task);
@@ -52,15 +84,24 @@ static uint32_t special_use(const char *name)
     return 0;
 }
 
-static int open_store(struct mail *m, struct err *err)
+/* Points into the settings, like what is below: set anew when they are. */
+static size_t default_mailboxes(struct mail *m)
 {
     const struct conf *c = m->daemon->conf;
     size_t n = c->mailboxes.count / 2;
+    free(m->defaults);
     m->defaults = xcalloc(n ? n : 1, sizeof(*m->defaults));
     for (size_t i = 0; i < n; i++) {
         m->defaults[i].name = c->mailboxes.items[2 * i];
         m->defaults[i].special_use = special_use(c->mailboxes.items[2 * i + 1]);
     }
+    return n;
+}
+
+static int open_store(struct mail *m, struct err *err)
+{
+    const struct conf *c = m->daemon->conf;
+    size_t n = default_mailboxes(m);
     struct store_options options = {.dir = c->state_dir,
                                     .open_max = c->store_open_accounts,
                                     .defaults = m->defaults,
@@ -77,10 +118,9 @@ static int open_store(struct mail *m, struct err *err)
 static void set_up_imap(struct mail *m)
 {
     const struct conf *c = m->daemon->conf;
+    struct imap_settings settings = imap_settings_default, *s = &settings;
     m->imap.loop = m->daemon->loop;
     m->imap.store = m->store;
-    m->imap.settings = imap_settings_default;
-    struct imap_settings *s = &m->imap.settings;
     s->frame.literal_minus = c->imap_literal == CONF_LITERAL_MINUS;
     s->frame.max_line = c->imap_line_max;
     s->frame.max_command = MAX(s->frame.max_command, c->imap_line_max);
@@ -94,6 +134,7 @@ static void set_up_imap(struct mail *m)
     s->tasks_max = c->imap_tasks_max;
     s->idle_timeout_s = (unsigned)c->imap_idle_timeout;
     s->errors_max = (unsigned)c->imap_bad_commands;
+    imap_settings_set(&m->imap, s);
 }
 
 static void set_up_lmtp(struct mail *m)
@@ -147,19 +188,44 @@ static void on_closed(void *owner, struct channel *ch)
     mail_question_lost(p->mail, p);
 }
 
+/* A login process: it may be retired, and share its slot with others. */
+static void on_login_closed(void *owner, struct channel *ch)
+{
+    struct mail_peer *p = owner;
+    channel_free(ch);
+    list_remove(&p->link);
+    free(p);
+}
+
+static void on_login_peer(struct mail *m, unsigned index, int fd)
+{
+    static const struct channel_ops ops = {on_message, on_login_closed};
+    struct mail_peer *p = xnew(struct mail_peer);
+    p->mail = m;
+    p->role = ROLE_LOGIN;
+    p->index = index;
+    p->ch = channel_new(m->daemon->loop, fd, ROLE_MAIL, ROLE_LOGIN, &ops, p);
+    list_push_back(&m->logins, &p->link);
+}
+
 static struct mail_peer *find_peer(struct mail *m, enum role role, unsigned index)
 {
     if (role == ROLE_AUTH)
         return &m->auth;
     if (index >= MAIL_PEERS_MAX)
         return NULL;
-    return role == ROLE_LOGIN ? &m->login[index] : role == ROLE_MAIL ? &m->mail[index] : NULL;
+    return role == ROLE_MAIL ? &m->mail[index] : NULL;
 }
 
 static void on_peer(struct daemon *d, enum role role, unsigned index, int fd)
 {
     static const struct channel_ops ops = {on_message, on_closed};
     struct mail *m = d->owner;
+    m->daemon = d;
+    if (role == ROLE_LOGIN) {
+        on_login_peer(m, index, fd);
+        return;
+    }
     struct mail_peer *p = find_peer(m, role, index);
     if (!p) {
         close(fd);
@@ -171,6 +237,7 @@ static void on_peer(struct daemon *d, enum role role, unsigned index, int fd)
     p->role = role;
     p->index = index;
     p->ch = channel_new(d->loop, fd, ROLE_MAIL, role, &ops, p);
+    mail_question_again(m, p);
 }
 
 /* Life. */
@@ -196,6 +263,24 @@ static void on_listener(struct daemon *d, enum listener_kind kind, uint32_t id, 
     p->id = id;
     p->fd = fd;
     list_push_back(&m->ports, &p->link);
+    if (m->store)
+        p->listener = listener_new(d->loop, take_fd(&p->fd), on_accept, p);
+}
+
+static void port_free(struct mail_port *p)
+{
+    list_remove(&p->link);
+    listener_free(p->listener);
+    if (p->fd >= 0)
+        close(p->fd);
+    free(p);
+}
+
+static void on_unlisten(struct daemon *d, uint32_t id)
+{
+    struct mail *m = d->owner;
+    struct mail_port *p, *next;
+    list_each_safe(p, next, &m->ports, link) if (p->id == id) port_free(p);
 }
 
 enum { TICK_MS = 5000 };
@@ -222,11 +307,22 @@ static int on_start(struct daemon *d, struct err *err)
         return r;
     set_up_imap(m);
     set_up_lmtp(m);
-    list_each(p, &m->ports, link) p->listener = listener_new(d->loop, p->fd, on_accept, p);
+    list_each(p, &m->ports, link) p->listener =
+        listener_new(d->loop, take_fd(&p->fd), on_accept, p);
     loop_timer_init(&m->tick, on_tick);
     loop_timer_set(d->loop, &m->tick, TICK_MS);
     daemon_ready(d);
     return 0;
+}
+
+/* Limits that were lowered bind what comes from now on. */
+static void on_reload(struct daemon *d)
+{
+    struct mail *m = d->owner;
+    size_t n = default_mailboxes(m);
+    store_set_options(m->store, d->conf->store_open_accounts, m->defaults, n);
+    set_up_imap(m);
+    set_up_lmtp(m);
 }
 
 void mail_check_ended(struct mail *m)
@@ -256,17 +352,13 @@ static void on_lmtp_ended(void *arg)
 static void on_shutdown(struct daemon *d)
 {
     struct mail *m = d->owner;
-    struct mail_port *p;
+    struct mail_port *p, *next;
     m->stopping = true;
     if (!m->store) {
         daemon_exit(d);
         return;
     }
-    list_each(p, &m->ports, link)
-    {
-        listener_free(p->listener);
-        p->listener = NULL;
-    }
+    list_each_safe(p, next, &m->ports, link) port_free(p);
     loop_timer_cancel(&m->tick);
     mail_control_shutdown(m);
     imap_shutdown(&m->imap, on_imap_ended, m);
@@ -275,10 +367,16 @@ static void on_shutdown(struct daemon *d)
 
 int main(void)
 {
-    static const struct daemon_ops ops = {
-        .listener = on_listener, .peer = on_peer, .start = on_start, .shutdown = on_shutdown};
+    static const struct daemon_ops ops = {.listener = on_listener,
+                                          .unlisten = on_unlisten,
+                                          .peer = on_peer,
+                                          .start = on_start,
+                                          .reload = on_reload,
+                                          .message = mail_supervisor_message,
+                                          .shutdown = on_shutdown};
     static struct mail m; /* reachable until the very end, for leak checkers */
     list_init(&m.ports);
+    list_init(&m.logins);
     list_init(&m.controls);
     list_init(&m.imap.sessions);
     list_init(&m.lmtp.sessions);

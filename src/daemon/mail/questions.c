@@ -1,5 +1,8 @@
-/* Questions to other processes and their answers. */
+/* Questions to other processes and their answers. A question that changes nothing when it is asked
+ * twice waits for a process that is being started again. */
 #include "daemon/mail/mail.h"
+
+enum { WAIT_MS = 10000 };
 
 enum question_kind { QUESTION_RESOLVE, QUESTION_LOOKUP, QUESTION_DELIVER };
 
@@ -14,6 +17,10 @@ struct question {
         mail_deliver_done *deliver;
     } done;
     void *arg;
+    char *name; /* to ask again: of a user (RESOLVE), or an address (LOOKUP) */
+    size_t name_n;
+    bool create;
+    struct loop_timer wait;  /* set: it has not been asked, or has to be asked again */
     struct loop_task failed; /* says that it failed, but not from within the call */
 };
 
@@ -21,6 +28,7 @@ static void finish(struct question *q, int error, const struct account_id *id, s
 {
     map_remove(&q->mail->questions, map_u64_key(&q->id));
     loop_task_cancel(&q->failed);
+    loop_timer_cancel(&q->wait);
     switch (q->kind) {
     case QUESTION_RESOLVE:
         q->done.resolve(q->arg, error, id);
@@ -32,7 +40,13 @@ static void finish(struct question *q, int error, const struct account_id *id, s
         q->done.deliver(q->arg, error);
         break;
     }
+    free(q->name);
     free(q);
+}
+
+static void on_waited(struct loop_timer *t)
+{
+    finish(container_of(t, struct question, wait), ERR_BUSY, NULL, SPAN_EMPTY);
 }
 
 static void on_failed(struct loop_task *t)
@@ -50,6 +64,7 @@ static struct question *question_new(struct mail *m, enum question_kind kind,
     q->to = to;
     q->arg = arg;
     loop_task_init(&q->failed, on_failed);
+    loop_timer_init(&q->wait, on_waited);
     map_put(&m->questions, map_u64_key(&q->id), q);
     return q;
 }
@@ -65,6 +80,43 @@ static void ask(struct question *q, const struct message *msg, int fd)
     loop_slice(q->mail->daemon->loop, &q->failed);
 }
 
+static bool send_name(struct question *q)
+{
+    struct message msg = {.kind = MESSAGE_RESOLVE};
+    struct span name = span_make(q->name, q->name_n);
+    if (q->kind == QUESTION_LOOKUP) {
+        msg.kind = MESSAGE_USER_LOOKUP;
+        msg.u.user_lookup.id = q->id;
+        msg.u.user_lookup.name = name;
+    } else {
+        msg.u.resolve.id = q->id;
+        msg.u.resolve.user = name;
+        msg.u.resolve.create = q->create;
+    }
+    return q->to->ch && channel_send(q->to->ch, &msg, -1) == 0;
+}
+
+/* Asks about a name, now or when the other process is there again. */
+static void ask_name(struct question *q, struct span name)
+{
+    q->name = span_dup(name);
+    q->name_n = name.n;
+    if (!send_name(q))
+        loop_timer_set(q->mail->daemon->loop, &q->wait, WAIT_MS);
+}
+
+void mail_question_again(struct mail *m, const struct mail_peer *peer)
+{
+    size_t pos = 0;
+    struct span key;
+    void *value;
+    while (map_next(&m->questions, &pos, &key, &value)) {
+        struct question *q = value;
+        if (q->to == peer && loop_timer_is_set(&q->wait) && send_name(q))
+            loop_timer_cancel(&q->wait);
+    }
+}
+
 void mail_question_lost(struct mail *m, const struct mail_peer *peer)
 {
     size_t pos = 0;
@@ -72,7 +124,9 @@ void mail_question_lost(struct mail *m, const struct mail_peer *peer)
     void *value;
     while (map_next(&m->questions, &pos, &key, &value)) {
         struct question *q = value;
-        if (q->to == peer)
+        if (q->to == peer && q->name)
+            loop_timer_set(m->daemon->loop, &q->wait, WAIT_MS);
+        else if (q->to == peer)
             loop_slice(m->daemon->loop, &q->failed);
     }
 }
@@ -147,11 +201,8 @@ void mail_resolve(struct mail *m, struct span user, bool create, mail_resolve_do
     }
     struct question *q = question_new(m, QUESTION_RESOLVE, &m->mail[0], arg);
     q->done.resolve = done;
-    struct message msg = {.kind = MESSAGE_RESOLVE};
-    msg.u.resolve.id = q->id;
-    msg.u.resolve.user = user;
-    msg.u.resolve.create = create;
-    ask(q, &msg, -1);
+    q->create = create;
+    ask_name(q, user);
 }
 
 struct asked {
@@ -190,10 +241,7 @@ void mail_lookup(struct mail *m, struct span address, mail_lookup_done *done, vo
 {
     struct question *q = question_new(m, QUESTION_LOOKUP, &m->auth, arg);
     q->done.lookup = done;
-    struct message msg = {.kind = MESSAGE_USER_LOOKUP};
-    msg.u.user_lookup.id = q->id;
-    msg.u.user_lookup.name = address;
-    ask(q, &msg, -1);
+    ask_name(q, address);
 }
 
 /* Messages for accounts of other processes. */
