@@ -18,6 +18,10 @@ static void put_expunge(struct buf *b, uint32_t seq)
 static bool announce_gone(struct session *s)
 {
     struct view *v = s->view;
+    if (s->qresync) { /* VANISHED needs UIDs, which went with the mailbox */
+        session_bye(s, "The selected mailbox has been deleted");
+        return true;
+    }
     while (v->exists > 0) {
         if (session_full(s))
             return false;
@@ -37,6 +41,10 @@ static int announce_expunges(struct session *s, struct snap *snap, bool *ret_mor
 {
     struct view *v = s->view;
     uint64_t total = ranges_count(&v->expunged);
+    if (s->qresync && total) {
+        condstore_announce_vanished(s);
+        return 0;
+    }
     while (v->expunged.n) {
         if (session_full(s)) {
             *ret_more = true;
@@ -154,7 +162,7 @@ static int announce_flags(struct session *s, struct snap *snap, bool *ret_more)
         while ((rc = view_cursor_next(cursor, &m)) == 0) {
             if (m.expunged)
                 continue;
-            put_fetch_flags(b, snap, &m, true);
+            put_fetch_flags(s, b, snap, &m, true);
         }
         respond_end(s);
         view_cursor_close(cursor);

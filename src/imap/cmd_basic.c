@@ -30,16 +30,37 @@ enum step cmd_logout(struct task *t)
 enum step cmd_enable(struct task *t)
 {
     struct session *s = t->session;
-    bool rev2 = false;
+    enum { REV2 = 1, CONDSTORE = 2, QRESYNC = 4 };
+    static const struct {
+        struct span name;
+        unsigned bit;
+    } known[] = {
+        {SPAN("IMAP4rev2"), REV2}, {SPAN("CONDSTORE"), CONDSTORE}, {SPAN("QRESYNC"), QRESYNC}};
+    unsigned asked = 0;
     for (size_t i = 0; i < t->command->enable.n; i++)
-        rev2 = rev2 || span_ieq(t->command->enable.names[i], SPAN("IMAP4rev2"));
+        for (size_t k = 0; k < ARRAY_LEN(known); k++)
+            if (span_ieq(t->command->enable.names[i], known[k].name))
+                asked |= known[k].bit;
     /* RFC 9051 section 6.3.1: what is unknown or cannot be enabled is ignored. */
-    respond_text(s, "* ENABLED%s", rev2 ? " IMAP4rev2" : "");
-    if (rev2 && !s->rev2) {
+    struct buf *b = respond_begin(s);
+    buf_put_lit(b, "* ENABLED");
+    for (size_t k = 0; k < ARRAY_LEN(known); k++) {
+        if (asked & known[k].bit) {
+            buf_put_byte(b, ' ');
+            buf_put_span(b, known[k].name);
+        }
+    }
+    buf_put_lit(b, "\r\n");
+    respond_end(s);
+    if ((asked & REV2) && !s->rev2) {
         s->rev2 = true;
         if (s->view)
             ranges_done(&s->view->recent);
     }
+    if (asked & QRESYNC)
+        s->qresync = true;
+    if (asked & (CONDSTORE | QRESYNC))
+        condstore_enable(s);
     return task_ok(t, NULL, "ENABLE completed");
 }
 

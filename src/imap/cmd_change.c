@@ -47,7 +47,10 @@ enum step cmd_expunge(struct task *t)
     if (t->submitted) {
         int error = t->request.result.error;
         s->view->dirty = true;
-        return error ? task_store_failed(t, error, false) : task_ok(t, NULL, "EXPUNGE completed");
+        if (error)
+            return task_store_failed(t, error, false);
+        return t->request.result.uids.n ? task_ok_modseq(t, "EXPUNGE completed")
+                                        : task_ok(t, NULL, "EXPUNGE completed");
     }
     if (!writable(t))
         return STEP_DONE;
@@ -68,7 +71,7 @@ struct store_state {
     struct ranges asked;
     struct ranges pending_before; /* news that the client was owed when the request went out */
     struct view_walk walk;
-    bool walking;
+    bool walking, told; /* the answers; what others have changed came before them */
 };
 
 static void store_cleanup(struct task *t)
@@ -102,6 +105,9 @@ static enum step store_begin(struct task *t)
     t->request.keywords = a->flags.keywords;
     t->request.keyword_count = a->flags.n_keywords;
     t->request.view_modseq = v->modseq;
+    t->request.unchanged_since = a->unchanged_since;
+    if (a->conditional)
+        condstore_enable(t->session);
     if (st->asked.n == 0)
         return task_ok(t, NULL, "STORE completed; no such messages");
     return task_request(t);
@@ -138,14 +144,41 @@ static int forget_own(struct task *t, struct snap *snap)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
-static enum step store_end(struct task *t)
+static enum step store_end(struct task *t, struct snap *snap)
 {
-    if (t->request.result.missing.n)
+    const struct request_result *r = &t->request.result;
+    if (r->modified.n) {
+        autobuf code = BUF_INIT(BUF_UNLIMITED);
+        int rc = condstore_put_modified(t, snap, &code);
+        if (rc)
+            return task_store_failed(t, rc, false);
+        return r->missing.n ? task_no(t, code.p, "Some of the messages have been expunged")
+                            : task_ok(t, code.p, "Some of the messages have changed meanwhile");
+    }
+    if (r->missing.n)
         return task_ok(t, "EXPUNGEISSUED", "Some of the messages have been expunged");
     return task_ok(t, NULL, "STORE completed");
 }
 
-/* The untagged FETCH answers of a STORE that is not silent. */
+/* What a STORE answers for one message: its flags; of a silent one only the mod-sequence, which a
+ * CONDSTORE-aware client needs (RFC 7162 section 3.1.3), and the flags where the condition failed.
+ */
+static void store_answer_row(struct task *t, struct buf *b, struct snap *snap,
+                             const struct shown *m)
+{
+    struct session *s = t->session;
+    const struct request_result *r = &t->request.result;
+    bool modified = r->modified.n && ranges_has(&r->modified, m->row.uid);
+    if (!t->command->store.silent || modified) {
+        put_fetch_flags(s, b, snap, m, t->command->uid);
+        if (s->view->changed.n)
+            ranges_remove(&s->view->changed, m->row.uid, m->row.uid);
+    } else if (t->command->store.conditional || ranges_has(&r->uids, m->row.uid)) {
+        put_fetch_modseq(s, b, m);
+    }
+}
+
+/* The untagged FETCH answers. */
 static enum step store_answer(struct task *t, struct snap *snap)
 {
     struct store_state *st = t->data;
@@ -157,11 +190,8 @@ static enum step store_answer(struct task *t, struct snap *snap)
         return task_store_failed(t, rc, false);
     struct buf *b = respond_begin(s);
     while ((rc = view_cursor_next(c, &m)) == 0) {
-        if (!m.expunged) {
-            put_fetch_flags(b, snap, &m, t->command->uid);
-            if (s->view->changed.n)
-                ranges_remove(&s->view->changed, m.row.uid, m.row.uid);
-        }
+        if (!m.expunged)
+            store_answer_row(t, b, snap, &m);
         if (++rows == SLICE_ROWS)
             break;
     }
@@ -169,7 +199,7 @@ static enum step store_answer(struct task *t, struct snap *snap)
     view_cursor_close(c);
     if (rc == 0)
         return STEP_AGAIN;
-    return rc == ERR_NOT_FOUND ? store_end(t) : task_store_failed(t, rc, false);
+    return rc == ERR_NOT_FOUND ? store_end(t, snap) : task_store_failed(t, rc, false);
 }
 
 enum step cmd_store(struct task *t)
@@ -186,8 +216,8 @@ enum step cmd_store(struct task *t)
         int rc = forget_own(t, snap);
         if (rc)
             return task_store_failed(t, rc, false);
-        if (t->command->store.silent)
-            return store_end(t);
+        if (t->command->store.silent && !t->session->condstore)
+            return store_end(t, snap);
         st->walking = true;
         view_walk_init(&st->walk, t->session, &st->asked);
         struct mailbox_info info; /* a new keyword is made known before it is used */
@@ -195,6 +225,11 @@ enum step cmd_store(struct task *t)
             info.keyword_ids.n / 2 > t->session->view->keywords_told)
             announce_keywords(t->session, snap, &info);
     }
+    /* The changes of others have lower mod-sequences: a client that loses the connection in between
+     * must not have seen ours only. */
+    if (t->session->condstore && !st->told && !announce(t->session, false))
+        return STEP_AGAIN;
+    st->told = true;
     return store_answer(t, snap);
 }
 
@@ -260,5 +295,5 @@ enum step cmd_move(struct task *t)
     put_copyuid(t, b);
     buf_put_lit(b, "] Messages moved\r\n");
     respond_end(s);
-    return task_ok(t, NULL, "MOVE completed");
+    return task_ok_modseq(t, "MOVE completed");
 }

@@ -49,6 +49,7 @@ static const struct {
     {FETCH_UID, ITEM_UID, "", SECTION_ALL, false, false},
     {FETCH_FLAGS, ITEM_FLAGS, "", SECTION_ALL, false, false},
     {FETCH_INTERNALDATE, ITEM_INTERNALDATE, "", SECTION_ALL, false, false},
+    {FETCH_MODSEQ, ITEM_MODSEQ, "", SECTION_ALL, false, false},
     {FETCH_RFC822_SIZE, ITEM_SIZE, "", SECTION_ALL, false, false},
     {FETCH_ENVELOPE, ITEM_ENVELOPE, "ENVELOPE", SECTION_ALL, true, false},
     {FETCH_BODY, ITEM_BODY, "BODY", SECTION_ALL, true, false},
@@ -65,7 +66,9 @@ static struct fetch_item *add_item(struct fetch_plan *plan, enum fetch_kind kind
     item->kind = kind;
     plan->needs_derived |= derived;
     plan->needs_message |= message;
+    plan->has_uid |= kind == ITEM_UID;
     plan->has_flags |= kind == ITEM_FLAGS;
+    plan->has_modseq |= kind == ITEM_MODSEQ;
     return item;
 }
 
@@ -134,6 +137,9 @@ int fetch_plan_make(struct task *t, struct fetch_plan *ret)
 static enum step fetch_begin(struct task *t, struct snap *snap)
 {
     struct session *s = t->session;
+    const struct cmd_fetch *a = &t->command->fetch;
+    if (a->vanished && !s->qresync) /* RFC 7162 section 3.2.6 */
+        return task_bad(t, "QRESYNC must be enabled first");
     struct fetch_state *st = arena_new(&t->arena, struct fetch_state);
     if (!st)
         return task_no(t, "LIMIT", "The command needs too much memory");
@@ -144,11 +150,18 @@ static enum step fetch_begin(struct task *t, struct snap *snap)
         return task_no(t, "LIMIT", "The command needs too much memory");
     if (s->view->read_only || s->view->gone)
         st->plan.sets_seen = false;
-    rc = view_resolve(s, snap, &t->command->fetch.set, t->command->uid, &st->uids);
+    rc = view_resolve(s, snap, &a->set, t->command->uid, &st->uids);
     if (rc == ERR_INVALID)
         return task_bad(t, "There is no message with that number");
     if (rc)
         return task_store_failed(t, rc, false);
+    if (a->has_since) {
+        rc = condstore_fetch(t, snap, &st->uids);
+        if (rc)
+            return task_store_failed(t, rc, false);
+    }
+    if (st->plan.has_modseq)
+        condstore_enable(s);
     view_walk_init(&st->walk, s, &st->uids);
     return STEP_AGAIN;
 }
@@ -238,7 +251,11 @@ static int fetch_row(struct task *t, struct snap *snap, const struct shown *m, s
     struct view *v = t->session->view;
     bool marked = st->marked.n && ranges_has(&st->marked, m->row.uid);
     int rc = fetch_message(t, &st->plan, snap, m, marked, &st->trouble, b);
-    if (rc == 0 && v->changed.n && (marked || st->plan.has_flags) && !m->expunged)
+    /* Without its mod-sequence the news are not complete for a CONDSTORE-aware client. */
+    bool told = marked || (st->plan.has_flags && (st->plan.has_modseq || !t->session->condstore));
+    if (st->plan.has_modseq)
+        t->session->modseq_sent = true;
+    if (rc == 0 && v->changed.n && told && !m->expunged)
         ranges_remove(&v->changed, m->row.uid, m->row.uid);
     return rc;
 }

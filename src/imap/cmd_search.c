@@ -1,5 +1,7 @@
 /* imap/cmd_search.c: SEARCH and UID SEARCH, ESEARCH answers, the saved result (RFC 9051 sections
  * 6.4.4 and 7.3.4; RFC 3501 section 7.2.5). */
+#include <inttypes.h>
+
 #include "imap/commands.h"
 #include "imap/search.h"
 #include "store/account.h"
@@ -10,6 +12,8 @@ struct search_state {
     struct search_program program;
     struct view_walk walk;
     struct ranges uids, seqs; /* what was found */
+    /* Mod-sequences: the greatest, and of the first and the last message found. */
+    uint64_t modseq, first_modseq, last_modseq;
     struct buf scratch;
     struct buf chunk; /* bytes of the message being read */
     struct message_location where;
@@ -49,6 +53,10 @@ static void found(struct search_state *st, const struct shown *m)
 {
     ranges_add(&st->uids, m->row.uid, m->row.uid);
     ranges_add(&st->seqs, m->seq, m->seq);
+    st->modseq = MAX(st->modseq, m->row.modseq);
+    st->last_modseq = m->row.modseq;
+    if (!st->first_modseq)
+        st->first_modseq = m->row.modseq;
 }
 
 /* Go on with the bytes of st->open. 1: not finished in this slice. */
@@ -115,6 +123,7 @@ static int look_at(struct task *t, struct snap *snap, const struct shown *m)
 /* "* SEARCH 2 84 882": made while it drains, as it may hold a million numbers. */
 struct number_source {
     struct ranges numbers;
+    uint64_t modseq; /* RFC 7162 section 3.1.6; 0: not asked for, or nothing found */
     size_t range;
     uint32_t next;
     bool begun;
@@ -131,7 +140,7 @@ static int pull_numbers(void *arg, struct buf *out, size_t room)
         struct range r = src->numbers.v[src->range];
         uint32_t v = MAX(src->next, r.lo);
         for (;; v++) {
-            if (out->n - start + 16 > room) {
+            if (out->n - start + 48 > room) {
                 src->next = v;
                 return 1;
             }
@@ -142,6 +151,8 @@ static int pull_numbers(void *arg, struct buf *out, size_t room)
         }
         src->range++;
     }
+    if (src->modseq)
+        buf_printf(out, " (MODSEQ %" PRIu64 ")", src->modseq);
     buf_put_lit(out, "\r\n");
     return 0;
 }
@@ -153,10 +164,11 @@ static void numbers_free(void *arg)
     free(src);
 }
 
-static void answer_search(struct session *s, const struct ranges *numbers)
+static void answer_search(struct session *s, const struct ranges *numbers, uint64_t modseq)
 {
     struct number_source *src = xnew(struct number_source);
     ranges_copy(&src->numbers, numbers);
+    src->modseq = modseq;
     if (ranges_count(numbers) > 2000) {
         conn_put_producer(s->conn, pull_numbers, numbers_free, src);
         return;
@@ -174,9 +186,19 @@ static unsigned wanted(const struct task *t)
     return a->has_return ? a->ret : SEARCH_RETURN_ALL;
 }
 
+/* RFC 4731 section 3.2: of the messages that the answer is about. */
+static uint64_t answered_modseq(const struct search_state *st, unsigned want)
+{
+    bool all = want & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT);
+    uint64_t min = want & SEARCH_RETURN_MIN ? st->first_modseq : 0;
+    uint64_t max = want & SEARCH_RETURN_MAX ? st->last_modseq : 0;
+    return all ? st->modseq : MAX(min, max);
+}
+
 /* RFC 9051 section 7.3.4. */
 static void answer_esearch(struct task *t, const struct ranges *numbers)
 {
+    const struct search_state *st = t->data;
     struct session *s = t->session;
     unsigned want = wanted(t);
     struct buf *b = respond_begin(s);
@@ -201,6 +223,8 @@ static void answer_esearch(struct task *t, const struct ranges *numbers)
         buf_put_lit(b, " COUNT ");
         buf_put_u64(b, ranges_count(numbers));
     }
+    if (st->program.has_modseq && numbers->n)
+        buf_printf(b, " MODSEQ %" PRIu64, answered_modseq(st, want));
     buf_put_lit(b, "\r\n");
     respond_end(s);
 }
@@ -234,7 +258,7 @@ static enum step search_end(struct task *t)
     unsigned shown =
         SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT;
     if (!a->has_return && !s->rev2)
-        answer_search(s, numbers);
+        answer_search(s, numbers, st->program.has_modseq ? st->modseq : 0);
     else if (wanted(t) & shown)
         answer_esearch(t, numbers);
     if (st->damaged)
@@ -274,6 +298,8 @@ static enum step search_begin(struct task *t, struct snap *snap)
     int rc = search_compile(t, snap, &st->program);
     if (rc)
         return search_failed(t, rc);
+    if (st->program.has_modseq)
+        condstore_enable(t->session);
     view_walk_init(&st->walk, t->session, &st->program.scope);
     return STEP_AGAIN;
 }

@@ -1,5 +1,6 @@
 /* imap/cmd_select.c: SELECT, EXAMINE, CLOSE, UNSELECT (RFC 9051
- * sections 6.3.2, 6.3.3, 6.4.1, 6.4.2). */
+ * sections 6.3.2, 6.3.3, 6.4.1, 6.4.2; with CONDSTORE and QRESYNC: RFC 7162 sections 3.1.8, 3.2.5).
+ */
 #include "imap/commands.h"
 #include "imap/list.h"
 
@@ -88,6 +89,7 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
         rc = put_first_unseen(s, snap, info);
     respond_text(s, "* OK [UIDVALIDITY %u] UIDs are valid", v->uidvalidity);
     respond_text(s, "* OK [UIDNEXT %u] Predicted next UID", v->uidnext);
+    condstore_put_highest(s);
     if (s->rev2 && rc == 0) { /* RFC 9051 section 6.3.2 */
         struct buf *b = respond_begin(s);
         rc = put_list_line(s, snap, b, info->name);
@@ -96,17 +98,28 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
     return rc;
 }
 
+static enum step select_end(struct task *t)
+{
+    bool read_only = t->session->view->read_only;
+    return task_ok(t, read_only ? "READ-ONLY" : "READ-WRITE",
+                   read_only ? "EXAMINE completed" : "SELECT completed");
+}
+
 static enum step select_mailbox(struct task *t, bool read_only)
 {
     struct session *s = t->session;
+    const struct cmd_select *a = &t->command->select;
+    if (a->qresync && !s->qresync) /* RFC 7162 section 3.2.5 */
+        return task_bad(t, "QRESYNC must be enabled first");
     if (s->view) {
         view_close(s);
-        if (s->rev2) /* RFC 9051 section 7.1, CLOSED */
+        if (s->rev2 || s->qresync) /* RFC 9051 section 7.1, CLOSED; RFC 7162 section 3.2.11 */
             respond_text(s, "* OK [CLOSED] Previous mailbox closed");
     }
     struct span name;
-    if (!task_mailbox_name(t, t->command->mailbox.name, &name))
+    if (!task_mailbox_name(t, a->name, &name))
         return STEP_DONE;
+    s->condstore |= a->condstore || a->qresync; /* HIGHESTMODSEQ comes anyway */
     autosnap *snap = NULL;
     struct mailbox_info info;
     int rc = snap_begin(s->account, &snap);
@@ -114,22 +127,35 @@ static enum step select_mailbox(struct task *t, bool read_only)
         rc = snap_mailbox_find(snap, name, &info);
     if (rc == 0)
         rc = open_view(s, snap, &info, read_only);
+    if (rc == 0 && a->qresync)
+        rc = qresync_begin(t, snap);
     if (rc) {
         view_close(s);
         return task_store_failed(t, rc, false);
     }
-    return task_ok(t, read_only ? "READ-ONLY" : "READ-WRITE",
-                   read_only ? "EXAMINE completed" : "SELECT completed");
+    return a->qresync ? STEP_AGAIN : select_end(t);
+}
+
+/* Goes on with the FETCH answers of QRESYNC. */
+static enum step select_rows(struct task *t)
+{
+    autosnap *snap = NULL;
+    if (!task_view(t, &snap))
+        return STEP_DONE;
+    int rc = qresync_rows(t, snap);
+    if (rc == 0)
+        return STEP_AGAIN;
+    return rc == ERR_NOT_FOUND ? select_end(t) : task_store_failed(t, rc, false);
 }
 
 enum step cmd_select(struct task *t)
 {
-    return select_mailbox(t, false);
+    return t->data ? select_rows(t) : select_mailbox(t, false);
 }
 
 enum step cmd_examine(struct task *t)
 {
-    return select_mailbox(t, true);
+    return t->data ? select_rows(t) : select_mailbox(t, true);
 }
 
 enum step cmd_unselect(struct task *t)

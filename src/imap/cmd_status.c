@@ -6,6 +6,8 @@ int put_status_line(struct session *s, struct snap *snap, struct buf *b,
                     const struct mailbox_info *info, uint32_t items)
 {
     uint32_t old = 0;
+    if (items & STATUS_HIGHESTMODSEQ)
+        condstore_enable(s);
     if ((items & STATUS_RECENT) && info->recent_uid) {
         int rc = snap_count_upto(snap, info->id, info->recent_uid, &old);
         if (rc)
@@ -23,6 +25,7 @@ int put_status_line(struct session *s, struct snap *snap, struct buf *b,
         {STATUS_UNSEEN, "UNSEEN", info->unseen},
         {STATUS_DELETED, "DELETED", info->deleted},
         {STATUS_SIZE, "SIZE", info->bytes},
+        {STATUS_HIGHESTMODSEQ, "HIGHESTMODSEQ", info->highest_modseq},
     };
     bool first = true;
     buf_put_lit(b, "* STATUS ");

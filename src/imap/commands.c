@@ -60,7 +60,7 @@ static void search_effects(const struct command *c, bool rev2, struct effects *e
         const struct search_node *n = &a->nodes[i];
         if (n->key == KEY_SEQ || n->key == KEY_UID)
             set_effects(&n->set, n->key == KEY_UID, e);
-        if (n->key == KEY_FLAG || n->key == KEY_KEYWORD)
+        if (n->key == KEY_FLAG || n->key == KEY_KEYWORD || n->key == KEY_MODSEQ)
             e->reads |= RES_FLAGS;
     }
     if (a->ret & SEARCH_RETURN_SAVE)
@@ -74,7 +74,7 @@ static void fetch_effects(const struct command *c, struct effects *e)
     e->no_expunge = !c->uid;
     e->quiet = true;
     set_effects(&c->fetch.set, c->uid, e);
-    if (c->fetch.atts & FETCH_FLAGS)
+    if (c->fetch.atts & (FETCH_FLAGS | FETCH_MODSEQ))
         e->reads |= RES_FLAGS;
     if (c->fetch.sets_seen)
         e->writes |= RES_FLAGS | RES_COUNTS;

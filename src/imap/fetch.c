@@ -106,6 +106,11 @@ static int put_item(struct session *s, struct buf **b, struct snap *snap, const 
         buf_put_lit(*b, "INTERNALDATE ");
         date_time_write(*b, m->row.internal_date.seconds, m->row.internal_date.zone_minutes);
         return 0;
+    case ITEM_MODSEQ:
+        buf_put_lit(*b, "MODSEQ (");
+        buf_put_u64(*b, m->row.modseq);
+        buf_put_byte(*b, ')');
+        return 0;
     case ITEM_SIZE:
         buf_put_lit(*b, "RFC822.SIZE ");
         buf_put_u64(*b, m->row.size);
@@ -174,6 +179,11 @@ static void put_plain(struct buf *b, const struct fetch_plan *plan, const struct
             date_time_format(m->row.internal_date.seconds, m->row.internal_date.zone_minutes, to);
             to += DATE_TIME_LEN;
             break;
+        case ITEM_MODSEQ:
+            memcpy(to, "MODSEQ (", 8);
+            to = format_u64(to + 8, m->row.modseq);
+            *to++ = ')';
+            break;
         default: /* ITEM_SIZE */
             memcpy(to, "RFC822.SIZE ", 12);
             to = format_u64(to + 12, m->row.size);
@@ -186,6 +196,28 @@ static void put_plain(struct buf *b, const struct fetch_plan *plan, const struct
 static bool is_fast(const struct fetch_plan *plan, const struct shown *m, bool with_flags)
 {
     return plan->plain && !m->row.keyword_count && m->row.message_id && !with_flags;
+}
+
+/* The flags where FETCH has set \Seen; for a CONDSTORE-aware client with UID and MODSEQ (RFC 7162
+ * section 3.2.4). */
+static void put_unasked(struct session *s, const struct fetch_plan *plan, struct snap *snap,
+                        const struct shown *m, struct buf *b, bool *any)
+{
+    if (s->condstore && !plan->has_uid) {
+        buf_printf(b, "%sUID %u", *any ? " " : "", m->row.uid);
+        *any = true;
+    }
+    if (!plan->has_flags) {
+        buf_put_str(b, *any ? " FLAGS " : "FLAGS ");
+        put_flags(b, snap, &m->row, m->recent);
+        *any = true;
+    }
+    if (s->condstore && !plan->has_modseq) {
+        buf_put_lit(b, " MODSEQ (");
+        buf_put_u64(b, m->row.modseq);
+        buf_put_byte(b, ')');
+        s->modseq_sent = true;
+    }
 }
 
 /* "* 5 FETCH (item item ...": false if no item could be given. */
@@ -208,11 +240,8 @@ static int put_items(struct session *s, const struct fetch_plan *plan, struct sn
         any = true;
         rc = put_item(s, b, snap, m, access, derived, item, trouble);
     }
-    if (rc == 0 && with_flags && !plan->has_flags && m->row.message_id) {
-        buf_put_str(*b, any ? " FLAGS " : "FLAGS ");
-        put_flags(*b, snap, &m->row, m->recent);
-        any = true;
-    }
+    if (rc == 0 && with_flags && m->row.message_id)
+        put_unasked(s, plan, snap, m, *b, &any);
     *ret_any = any;
     return rc;
 }

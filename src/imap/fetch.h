@@ -9,6 +9,7 @@ enum fetch_kind {
     ITEM_UID,
     ITEM_FLAGS,
     ITEM_INTERNALDATE,
+    ITEM_MODSEQ,
     ITEM_SIZE,
     ITEM_ENVELOPE,
     ITEM_BODY,
@@ -36,7 +37,7 @@ struct fetch_plan {
     size_t count;
     bool needs_derived, needs_message;
     bool sets_seen;
-    bool has_flags;
+    bool has_uid, has_flags, has_modseq;
     bool plain; /* nothing but what rows have */
 };
 

@@ -59,7 +59,7 @@ void put_flags(struct buf *b, struct snap *snap, const struct row *row, bool rec
     buf_put_byte(b, ')');
 }
 
-void put_fetch_flags(struct buf *b, struct snap *snap, const struct shown *m, bool with_uid)
+static void put_fetch_start(struct buf *b, const struct shown *m, bool with_uid)
 {
     buf_put_lit(b, "* ");
     buf_put_u64(b, m->seq);
@@ -69,8 +69,33 @@ void put_fetch_flags(struct buf *b, struct snap *snap, const struct shown *m, bo
         buf_put_u64(b, m->row.uid);
         buf_put_byte(b, ' ');
     }
+}
+
+static void put_modseq(struct session *s, struct buf *b, const struct shown *m)
+{
+    buf_put_lit(b, "MODSEQ (");
+    buf_put_u64(b, m->row.modseq);
+    buf_put_byte(b, ')');
+    s->modseq_sent = true;
+}
+
+void put_fetch_flags(struct session *s, struct buf *b, struct snap *snap, const struct shown *m,
+                     bool with_uid)
+{
+    put_fetch_start(b, m, with_uid || s->condstore);
     buf_put_lit(b, "FLAGS ");
     put_flags(b, snap, &m->row, m->recent);
+    if (s->condstore) {
+        buf_put_byte(b, ' ');
+        put_modseq(s, b, m);
+    }
+    buf_put_lit(b, ")\r\n");
+}
+
+void put_fetch_modseq(struct session *s, struct buf *b, const struct shown *m)
+{
+    put_fetch_start(b, m, true);
+    put_modseq(s, b, m);
     buf_put_lit(b, ")\r\n");
 }
 

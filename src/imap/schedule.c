@@ -132,8 +132,9 @@ static bool finish(struct task *t)
         return false;
     if (s->closing || t->silent_end)
         return true;
+    condstore_before_tagged(s);
     struct buf *b = respond_begin(s);
-    buf_put_str(b, t->tagged);
+    condstore_put_tagged(t, b);
     buf_put_lit(b, "\r\n");
     respond_end(s);
     return true;

@@ -67,6 +67,8 @@ static enum verdict judge_key(struct search_program *p, const struct judge_key *
         return truth(m->row.size > k->size);
     case SEARCH_SMALLER:
         return truth(m->row.size < k->size);
+    case SEARCH_MODSEQ:
+        return truth(m->row.modseq >= k->size);
     case SEARCH_DAY: {
         int64_t day = day_of(&m->row.internal_date);
         return truth(day >= k->from && day < k->to);

@@ -22,7 +22,8 @@ enum search_op {
     SEARCH_UIDS,
     SEARCH_LARGER,
     SEARCH_SMALLER,
-    SEARCH_DAY, /* INTERNALDATE within [from, to) */
+    SEARCH_MODSEQ, /* at least `size` */
+    SEARCH_DAY,    /* INTERNALDATE within [from, to) */
     /* the derived record */
     SEARCH_SENT_DAY,
     SEARCH_FIELD, /* a kept header field against a needle */
@@ -52,6 +53,7 @@ struct search_program {
     struct message_search *bytes; /* NULL without terms */
     signed char *stack;           /* count values */
     bool needs_derived;
+    bool has_modseq; /* the answer tells the greatest mod-sequence (RFC 7162 section 3.1.5) */
 };
 
 /* From the command, for the view as it is now. 0; ERR_INVALID: a sequence number that does not

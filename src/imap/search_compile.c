@@ -143,6 +143,10 @@ static void emit_leaf(struct compiler *c, const struct search_node *n)
     case KEY_UID:
         emit_set(c, n);
         return;
+    case KEY_MODSEQ:
+        emit(c, SEARCH_MODSEQ)->size = n->number;
+        c->program->has_modseq = true;
+        return;
     }
 }
 

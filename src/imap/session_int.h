@@ -110,6 +110,7 @@ struct task {
     bool silent_end;    /* no tagged response: the session ends instead */
     const char *reason; /* what was wrong with a command that could not be parsed */
     char *tagged;       /* "a1 OK ...", without CRLF */
+    size_t code_at;     /* where HIGHESTMODSEQ goes into it; 0: nowhere */
     struct span tag;    /* where there is no command: one that could not be parsed */
 };
 
@@ -129,7 +130,9 @@ struct session {
     uint64_t id, since_us, input_us; /* login (wall time), last input (monotonic) */
     bool literal_minus;              /* as it was offered */
     bool tls, rev2, in_order, closing, logged_out, uid_seen;
-    bool input_stopped; /* the conn is paused: too much in progress */
+    bool condstore, qresync; /* RFC 7162: the client has said so */
+    bool modseq_sent;        /* since the last HIGHESTMODSEQ or tagged answer */
+    bool input_stopped;      /* the conn is paused: too much in progress */
     struct list tasks;
     size_t task_count;
     struct view *view;    /* NULL: authenticated state */
@@ -228,11 +231,36 @@ int recent_count(struct session *s, struct snap *snap, uint32_t *ret) must_check
 /* FLAGS and PERMANENTFLAGS of the selected mailbox, where the client does not know all of them. */
 void announce_keywords(struct session *s, struct snap *snap, const struct mailbox_info *info);
 
+/* --- condstore.c: RFC 7162 --- */
+/* A CONDSTORE enabling command (section 3.1). */
+void condstore_enable(struct session *s);
+/* The HIGHESTMODSEQ of the selected mailbox, as far as the client has been told everything. */
+void condstore_put_highest(struct session *s);
+/* At the end of a command, before and with its tagged answer. */
+void condstore_before_tagged(struct session *s);
+void condstore_put_tagged(struct task *t, struct buf *b);
+/* OK, with HIGHESTMODSEQ after ENABLE QRESYNC (sections 3.2.7 and 3.2.9). */
+enum step task_ok_modseq(struct task *t, const char *text);
+/* All of the view's expunges, as VANISHED. */
+void condstore_announce_vanished(struct session *s);
+/* FETCH (CHANGEDSINCE ... VANISHED): answers VANISHED and leaves of *uids what has changed. */
+int condstore_fetch(struct task *t, struct snap *snap, struct ranges *uids) must_check;
+/* SELECT (QRESYNC ...), after everything that SELECT says: VANISHED; then, in slices, FETCH
+ * (ERR_NOT_FOUND: all has been said). */
+int qresync_begin(struct task *t, struct snap *snap) must_check;
+int qresync_rows(struct task *t, struct snap *snap) must_check;
+/* "MODIFIED 7,9" */
+int condstore_put_modified(struct task *t, struct snap *snap, struct buf *b) must_check;
+
 /* --- flags.c --- */
 void put_flags(struct buf *b, struct snap *snap, const struct row *row,
                bool recent); /* "(\Seen x)" */
-/* "* 5 FETCH (UID 7 FLAGS (...))" with or without UID. */
-void put_fetch_flags(struct buf *b, struct snap *snap, const struct shown *m, bool with_uid);
+/* "* 5 FETCH (UID 7 FLAGS (...))" with or without UID; for a CONDSTORE-aware client always with UID
+ * and MODSEQ (RFC 7162 section 3.2.4). */
+void put_fetch_flags(struct session *s, struct buf *b, struct snap *snap, const struct shown *m,
+                     bool with_uid);
+/* "* 5 FETCH (UID 7 MODSEQ (9))": the answer to a silent STORE (RFC 7162 section 3.1.3). */
+void put_fetch_modseq(struct session *s, struct buf *b, const struct shown *m);
 /* System flags and \Recent without parentheses, at `to`; returns the end; at most 56 bytes. */
 char *format_flags(char *to, uint16_t flags, bool recent);
 uint16_t store_flags(uint32_t wire_flags); /* WIRE_FLAG_ bits as the store has them */

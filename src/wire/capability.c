@@ -41,6 +41,8 @@ static const struct {
     {"CREATE-SPECIAL-USE", AFTER},
     {"STATUS=SIZE", AFTER},
     {"MULTIAPPEND", AFTER},
+    {"CONDSTORE", AFTER},
+    {"QRESYNC", AFTER},
 };
 
 void capability_write(struct buf *out, const struct capability_state *state)

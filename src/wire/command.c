@@ -29,8 +29,8 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(LOGIN, CMD_IN_NOT_AUTH, CMD_PLAIN, parse_login),
 
     ROW(ENABLE, AUTH_STATES, CMD_PLAIN, parse_enable),
-    ROW(SELECT, AUTH_STATES, CMD_PLAIN, parse_one_mailbox),
-    ROW(EXAMINE, AUTH_STATES, CMD_PLAIN, parse_one_mailbox),
+    ROW(SELECT, AUTH_STATES, CMD_PLAIN, parse_select),
+    ROW(EXAMINE, AUTH_STATES, CMD_PLAIN, parse_select),
     ROW(CREATE, AUTH_STATES, CMD_PLAIN, parse_create),
     ROW(DELETE, AUTH_STATES, CMD_PLAIN, parse_one_mailbox),
     ROW(RENAME, AUTH_STATES, CMD_PLAIN, parse_rename),

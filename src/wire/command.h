@@ -111,8 +111,19 @@ struct cmd_id {                  /* RFC 2971 */
     unsigned n;
 };
 
-struct cmd_mailbox { /* SELECT EXAMINE DELETE SUBSCRIBE UNSUBSCRIBE */
+struct cmd_mailbox { /* DELETE SUBSCRIBE UNSUBSCRIBE */
     struct span name;
+};
+
+struct cmd_select { /* SELECT EXAMINE; parameters of RFC 7162 sections 3.1.8 and 3.2.5 */
+    struct span name;
+    bool condstore;
+    bool qresync; /* with what the client knows: */
+    bool has_known;
+    uint32_t uidvalidity;
+    uint64_t modseq;
+    struct seqset known;                  /* UIDs */
+    struct seqset match_seqs, match_uids; /* of the same length; empty: none */
 };
 
 /* RFC 6154, RFC 8457 */
@@ -146,6 +157,7 @@ enum status_item { /* RFC 9051 6.3.11 and RECENT of RFC 3501 */
                    STATUS_UNSEEN = 1 << 4,
                    STATUS_DELETED = 1 << 5,
                    STATUS_SIZE = 1 << 6,
+                   STATUS_HIGHESTMODSEQ = 1 << 7, /* RFC 7162 section 3.1.7 */
 };
 
 struct cmd_status {
@@ -226,8 +238,9 @@ enum search_key {
     KEY_SENTSINCE,
     KEY_LARGER, /* number */
     KEY_SMALLER,
-    KEY_SEQ, /* set of message numbers */
-    KEY_UID, /* set of UIDs */
+    KEY_SEQ,    /* set of message numbers */
+    KEY_UID,    /* set of UIDs */
+    KEY_MODSEQ, /* number; RFC 7162 section 3.1.5 */
 };
 
 struct search_node {
@@ -271,6 +284,7 @@ enum fetch_att {
     FETCH_RFC822 = 1 << 7,        /* as BODY[], sets \Seen */
     FETCH_RFC822_HEADER = 1 << 8, /* as BODY.PEEK[HEADER] */
     FETCH_RFC822_TEXT = 1 << 9,   /* as BODY[TEXT], sets \Seen */
+    FETCH_MODSEQ = 1 << 10,       /* RFC 7162 section 3.1.4.2 */
 };
 
 enum section_kind { SECTION_BODY, SECTION_BINARY, SECTION_BINARY_SIZE };
@@ -301,6 +315,8 @@ struct cmd_fetch {
     unsigned n_sections;
     const struct fetch_section *sections; /* equal ones only once */
     bool sets_seen;                       /* some item without peek */
+    bool has_since, vanished;             /* RFC 7162 sections 3.1.4.1 and 3.2.6 */
+    uint64_t since;                       /* only messages with a greater mod-sequence */
 };
 
 enum store_action { STORE_FLAGS_REPLACE, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE };
@@ -309,6 +325,8 @@ struct cmd_store {
     struct seqset set;
     enum store_action mode;
     bool silent;
+    bool conditional;         /* UNCHANGEDSINCE (RFC 7162 section 3.1.3) */
+    uint64_t unchanged_since; /* UINT64_MAX without it */
     struct wire_flags flags;
 };
 
@@ -328,6 +346,7 @@ struct command {
         struct cmd_enable enable;
         struct cmd_id idp;
         struct cmd_mailbox mailbox;
+        struct cmd_select select;
         struct cmd_create create;
         struct cmd_rename rename;
         struct cmd_status status;

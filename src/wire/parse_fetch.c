@@ -12,6 +12,7 @@ static const struct keyword attributes[] = {
     {"RFC822", FETCH_RFC822},
     {"RFC822.HEADER", FETCH_RFC822_HEADER},
     {"RFC822.TEXT", FETCH_RFC822_TEXT},
+    {"MODSEQ", FETCH_MODSEQ},
 };
 
 static const struct keyword macros[] = {
@@ -266,5 +267,8 @@ int parse_fetch(struct parse *p, struct command *c)
         return rc;
     p->after = "the sequence set";
     rc = parse_sp(p, "FETCH items");
-    return rc ? rc : parse_items(p, &c->fetch);
+    if (rc == 0)
+        rc = parse_items(p, &c->fetch);
+    p->after = "the FETCH items";
+    return rc ? rc : parse_fetch_modifiers(p, c);
 }

@@ -125,6 +125,7 @@ int parse_login(struct parse *p, struct command *c);
 int parse_enable(struct parse *p, struct command *c);
 int parse_id(struct parse *p, struct command *c);
 int parse_one_mailbox(struct parse *p, struct command *c);
+int parse_select(struct parse *p, struct command *c);
 int parse_create(struct parse *p, struct command *c);
 int parse_rename(struct parse *p, struct command *c);
 int parse_status(struct parse *p, struct command *c);
@@ -137,5 +138,10 @@ int parse_search(struct parse *p, struct command *c);
 int parse_fetch(struct parse *p, struct command *c);
 int parse_store(struct parse *p, struct command *c);
 int parse_copy(struct parse *p, struct command *c);
+
+/* parse_modifiers.c */
+int parse_fetch_modifiers(struct parse *p, struct command *c);
+int parse_store_modifiers(struct parse *p, struct cmd_store *s);
+int parse_search_modseq(struct parse *p, uint64_t *ret);
 
 #endif

@@ -1,4 +1,4 @@
-/* wire/parse_mailbox.c: SELECT, EXAMINE, CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS. */
+/* wire/parse_mailbox.c: CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS. */
 #include "wire/parse_int.h"
 
 int parse_one_mailbox(struct parse *p, struct command *c)
@@ -88,9 +88,10 @@ int parse_create(struct parse *p, struct command *c)
 /* ---- STATUS ---- */
 
 static const struct keyword status_items[] = {
-    {"MESSAGES", STATUS_MESSAGES},       {"UNSEEN", STATUS_UNSEEN}, {"UIDNEXT", STATUS_UIDNEXT},
-    {"UIDVALIDITY", STATUS_UIDVALIDITY}, {"RECENT", STATUS_RECENT}, {"SIZE", STATUS_SIZE},
-    {"DELETED", STATUS_DELETED},
+    {"MESSAGES", STATUS_MESSAGES}, {"UNSEEN", STATUS_UNSEEN},
+    {"UIDNEXT", STATUS_UIDNEXT},   {"UIDVALIDITY", STATUS_UIDVALIDITY},
+    {"RECENT", STATUS_RECENT},     {"SIZE", STATUS_SIZE},
+    {"DELETED", STATUS_DELETED},   {"HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ},
 };
 
 int parse_status_items(struct parse *p, uint32_t *ret)

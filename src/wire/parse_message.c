@@ -28,6 +28,8 @@ int parse_store(struct parse *p, struct command *c)
     if (rc == 0)
         rc = parse_sp(p, "FLAGS, +FLAGS or -FLAGS");
     if (rc == 0)
+        rc = parse_store_modifiers(p, &c->store);
+    if (rc == 0)
         rc = parse_atom(p, "FLAGS, +FLAGS or -FLAGS", &item);
     if (rc)
         return rc;

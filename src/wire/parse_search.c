@@ -5,7 +5,16 @@
 #include "wire/date.h"
 #include "wire/parse_int.h"
 
-enum argument { ARG_NONE, ARG_TEXT, ARG_HEADER, ARG_KEYWORD, ARG_DATE, ARG_NUMBER, ARG_UID };
+enum argument {
+    ARG_NONE,
+    ARG_TEXT,
+    ARG_HEADER,
+    ARG_KEYWORD,
+    ARG_DATE,
+    ARG_NUMBER,
+    ARG_UID,
+    ARG_MODSEQ
+};
 
 static const struct key_row {
     char name[16];
@@ -46,6 +55,7 @@ static const struct key_row {
     {"SENTON", KEY_SENTON, ARG_DATE},
     {"LARGER", KEY_LARGER, ARG_NUMBER},
     {"SMALLER", KEY_SMALLER, ARG_NUMBER},
+    {"MODSEQ", KEY_MODSEQ, ARG_MODSEQ},
 };
 
 enum container { IN_ROOT, IN_PAREN, IN_OR };
@@ -142,9 +152,10 @@ static int parse_argument(struct parse *p, enum argument argument, struct search
     if (argument == ARG_NONE)
         return 0;
     static const char *const what[] = {
-        [ARG_TEXT] = "a string",     [ARG_HEADER] = "a header field name",
-        [ARG_KEYWORD] = "a keyword", [ARG_DATE] = "a date like 1-Feb-1994",
-        [ARG_NUMBER] = "a number",   [ARG_UID] = "a sequence set",
+        [ARG_TEXT] = "a string",         [ARG_HEADER] = "a header field name",
+        [ARG_KEYWORD] = "a keyword",     [ARG_DATE] = "a date like 1-Feb-1994",
+        [ARG_NUMBER] = "a number",       [ARG_UID] = "a sequence set",
+        [ARG_MODSEQ] = "a mod-sequence",
     };
     int rc = parse_sp(p, what[argument]);
     if (rc)
@@ -160,6 +171,8 @@ static int parse_argument(struct parse *p, enum argument argument, struct search
         return parse_date(p, &node->day);
     case ARG_NUMBER:
         return parse_number64(p, what[argument], &node->number);
+    case ARG_MODSEQ:
+        return parse_search_modseq(p, &node->number);
     default:
         return parse_set(p, &node->set);
     }

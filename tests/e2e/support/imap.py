@@ -315,8 +315,13 @@ class Result:
         if found:
             if len(found) > 1 or self.all('ESEARCH'):
                 raise ProtocolError('several SEARCH answers: %r' % self)
-            return [int(n) for n in found[0].data]
+            return [int(n) for n in found[0].data if not isinstance(n, list)]
         return expand(self.one('ESEARCH').esearch()[2].get('ALL'))
+
+    def vanished(self, earlier=False):
+        """UIDs of VANISHED, or of VANISHED (EARLIER) (RFC 7162 section 3.2.10)."""
+        return [uid for r in self.all('VANISHED') if (r.data[0] == ['EARLIER']) == earlier
+                for uid in expand(r.data[-1])]
 
     def expunged(self):
         return [r.num for r in self.all('EXPUNGE')]
@@ -513,6 +518,13 @@ class Imap:
                 if not 1 <= r.num <= len(self.uids):
                     raise ProtocolError('EXPUNGE beyond EXISTS %d: %r' % (len(self.uids), r))
                 del self.uids[r.num - 1]
+        elif r.kind == 'VANISHED' and r.data[0] != ['EARLIER']:
+            bad = running & {'FETCH', 'STORE', 'SEARCH'}
+            if not running or bad and len(running) == 1:
+                raise ProtocolError('VANISHED during %s: %r' % (bad, r))
+            if self.uids is not None:
+                for uid in expand(r.data[0]):
+                    self._vanish(uid, r)
         elif r.kind == 'FETCH' and self.uids is not None and not selecting:
             if not 1 <= r.num <= len(self.uids):
                 raise ProtocolError('FETCH beyond EXISTS %d: %r' % (len(self.uids), r))
@@ -522,6 +534,16 @@ class Imap:
                 if known is not None and known != int(uid):
                     raise ProtocolError('message %d was UID %d: %r' % (r.num, known, r))
                 self.uids[r.num - 1] = int(uid)
+
+    def _vanish(self, uid, r):
+        """Forgets a message whose number may not be known."""
+        if uid in self.uids:
+            self.uids.remove(uid)
+            return
+        after = next((i for i, u in enumerate(self.uids) if u is not None and u > uid), len(self.uids))
+        if after == 0 or self.uids[after - 1] is not None:
+            raise ProtocolError('UID %d vanishes, but is not there: %r' % (uid, r))
+        del self.uids[after - 1]
 
     # -- commands
 
