@@ -17,6 +17,13 @@ struct conf_list {
     size_t count;
 };
 
+/* Where a value comes from. */
+struct conf_origin {
+    enum { CONF_FROM_DEFAULT, CONF_FROM_FILE, CONF_FROM_OPTION } kind;
+    const char *file;
+    unsigned line;
+};
+
 enum conf_literal { CONF_LITERAL_PLUS, CONF_LITERAL_MINUS };
 
 enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
@@ -72,7 +79,8 @@ struct conf {
 
     struct conf_list metrics_listen;
 
-    struct arena arena; /* private */
+    struct conf_origin *origins; /* private, of each setting */
+    struct arena arena;          /* private */
 };
 
 /* All defaults. */
@@ -81,7 +89,8 @@ void conf_free(struct conf *c);
 /* Defaults, then the file. NULL with err on failure. */
 struct conf *conf_load(const char *file, struct err *err) must_check;
 struct conf *conf_load_text(struct span text, const char *file, struct err *err) must_check;
-/* One more statement, as from a command line: "imap.listen=127.0.0.1:1143". */
+/* One more statement, as from a command line: "imap.listen=127.0.0.1:1143". It may change what the
+ * file or an earlier one has set; within a file a setting that is there twice is refused. */
 int conf_set(struct conf *c, struct span statement, struct err *err) must_check;
 
 /* Calls each for every setting that differs; fixed: it is read at start only. */
@@ -100,6 +109,18 @@ void conf_print_default(struct buf *out);
 void conf_each(void (*each)(void *arg, const char *name, const char *type, const char *def,
                             const char *help),
                void *arg);
+
+/* What is in effect, for people: values in the syntax of the file, secrets hidden. Pointers are
+ * valid during the call. */
+struct conf_shown {
+    const char *name, *type, *value, *def;
+    struct conf_origin origin;
+    bool fixed; /* a change needs a restart */
+};
+void conf_show(const struct conf *c, void (*each)(void *arg, const struct conf_shown *s),
+               void *arg);
+/* NULL: there is no such setting. */
+const struct conf_origin *conf_origin(const struct conf *c, const char *name);
 
 /* "127.0.0.1:143", "[::1]:143", "*:143" -> host and port; false if malformed. */
 bool conf_split_listen(struct span listen, struct span *ret_host, uint16_t *ret_port);

@@ -34,5 +34,32 @@ extern const size_t conf_setting_count;
 /* Read at start only: SIGHUP does not change it. */
 bool conf_setting_fixed(const struct setting *s);
 const char *conf_type_name(enum conf_type t);
+/* Also paths of UNIX sockets. */
+bool conf_listen_takes_paths(const struct setting *s);
+
+/* --- values.c --- */
+
+struct place {
+    const char *file;
+    unsigned line; /* 0: none */
+};
+
+/* "FILE:LINE: ..." */
+int conf_refuse(const struct place *at, struct err *err, const char *fmt, ...) printf_like(3, 4);
+int conf_bad_choice(const struct setting *s, const struct place *at, struct span v,
+                    struct err *err);
+size_t conf_edit_distance(struct span a, struct span b); /* SIZE_MAX: too long */
+
+void *conf_field(const struct conf *c, const struct setting *s);
+bool conf_is_list(const struct setting *s);
+const char *conf_keep(struct conf *c, struct span s); /* a copy in its arena */
+bool conf_parse_choice(const char *choices, struct span v, uint64_t *ret);
+int conf_list_add(struct conf *c, const struct setting *s, struct span v);
+void conf_list_clear(struct conf *c, const struct setting *s);
+/* One value of a statement, or (v.p NULL) an empty list. */
+int conf_set_value(struct conf *c, const struct setting *s, struct span v, bool first,
+                   const struct place *at, struct err *err);
+/* In the syntax of the file; a secret as "(secret)". */
+void conf_put_value(const struct conf *c, const struct setting *s, struct buf *to);
 
 #endif

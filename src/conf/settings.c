@@ -204,6 +204,11 @@ bool conf_setting_fixed(const struct setting *s)
     return false;
 }
 
+bool conf_listen_takes_paths(const struct setting *s)
+{
+    return s->offset == AT(lmtp_listen);
+}
+
 const char *conf_type_name(enum conf_type t)
 {
     static const char *const names[] = {

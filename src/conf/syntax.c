@@ -146,6 +146,10 @@ static int read_word(struct syntax *s)
         return read_quoted(s);
     while (s->p < s->end && !is_special(*s->p) && *s->p != '\0')
         buf_put_byte(&s->word, *s->p++);
+    if (s->word.n && s->word.p[0] == '\'')
+        return complain(s, "strings have double quotes here: \"...\"");
+    if (span_starts(buf_span(&s->word), SPAN("<<")))
+        return complain(s, "here-documents (<<) are not read; write a \"string\" on one line");
     if (!s->word.n)
         return complain(s, s->p == s->end ? "unexpected end" : "a name or value is missing here");
     return 0;
@@ -236,6 +240,8 @@ static int read_statement(struct syntax *s)
     int r = read_word(s);
     if (r == 0 && !s->quoted && s->word.p[s->word.n - 1] == ':') /* name: value */
         buf_truncate(&s->word, s->word.n - 1);
+    if (r == 0 && !s->quoted && s->word.n && s->word.p[0] == '.')
+        return complain(s, "macros such as .include are not read: one file has all settings");
     if (r == 0)
         r = add_name(s);
     if (r == 0)

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/logline.h"
+#include "conf/rules.h"
 #include "daemon/skeleton.h"
 #include "daemon/supervisor/children.h"
 #include "io/listen.h"
@@ -47,33 +48,6 @@ static struct conf *load_conf(const struct supervisor *s, struct err *err)
         }
     }
     return c;
-}
-
-static bool listen_is_loopback(const char *text)
-{
-    struct span host;
-    uint16_t port;
-    struct address a;
-    if (text[0] == '/')
-        return true;
-    return conf_split_listen(span_str(text), &host, &port) &&
-           address_parse(host, port, &a, NULL) == 0 && address_is_loopback(&a);
-}
-
-/* A password that opens everything must not be reachable from another host. */
-static int check_any_user(const struct conf *c, struct err *err)
-{
-    const struct conf_list *lists[] = {&c->imap_listen, &c->imaps_listen, &c->lmtp_listen};
-    if (!*c->auth_any_user_password)
-        return 0;
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-        for (size_t k = 0; k < lists[i]->count; k++)
-            if (!listen_is_loopback(lists[i]->items[k]))
-                return err_set(err, ERR_DENIED,
-                               "auth.any_user_password is for tests: it is refused because %s is "
-                               "not a loopback address",
-                               lists[i]->items[k]);
-    return 0;
 }
 
 /* The state directory. */
@@ -231,7 +205,7 @@ static struct conf *load_changed(struct supervisor *s, struct err *err)
     struct conf *c = load_conf(s, err);
     if (!c)
         return NULL;
-    if (check_any_user(c, err) < 0 || sockets_prepare(&s->sockets, c, err) < 0) {
+    if (conf_check(c, err) < 0 || sockets_prepare(&s->sockets, c, err) < 0) {
         conf_free(c);
         return NULL;
     }
@@ -289,7 +263,7 @@ static int find_programs(struct buf *out, struct err *err)
 
 static int prepare(struct supervisor *s, struct buf *programs, struct err *err)
 {
-    int r = check_any_user(s->conf, err);
+    int r = conf_check(s->conf, err);
     if (r == 0)
         r = find_programs(programs, err);
     if (r == 0)
@@ -373,7 +347,7 @@ int main(int argc, char **argv)
         }
     }
     s.conf = load_conf(&s, &err);
-    if (!s.conf || check_any_user(s.conf, &err) < 0) {
+    if (!s.conf || conf_check(s.conf, &err) < 0) {
         fprintf(stderr, "martlet: %s\n", err.text);
         conf_free(s.conf);
         return 2;

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "conf/conf.h"
+#include "conf/rules.h"
 
 static void test_defaults(void **state)
 {
@@ -107,9 +108,10 @@ static void test_refusals(void **state)
             "t.conf:4: there is no setting \"imap.listne\"; did you mean \"imap.listen\"?");
     refused("imaps.idle_timeout = 1h", "t.conf:1: there is no setting \"imaps.idle_timeout\"; "
                                        "did you mean \"imap.idle_timeout\"?");
-    refused("login.timeout = soon",
-            "t.conf:1: login.timeout: \"soon\" is not a time (such as 90s, 30min, 500ms)");
-    refused("login.timeout = 0s", "t.conf:1: login.timeout: 0s is not between 1 and 86400");
+    refused(
+        "login.timeout = soon",
+        "t.conf:1: login.timeout: \"soon\" is not a time (a number with ms, s, min, h, d or w)");
+    refused("login.timeout = 0s", "t.conf:1: login.timeout: 0s is not between 1s and 1d");
     refused("login.timeout = [1s, 2s]", "t.conf:1: login.timeout takes one value, not a list");
     refused("imap.literal = both", "t.conf:1: imap.literal: \"both\" is not one of: plus minus");
     refused("imap.side_by_side = maybe",
@@ -120,7 +122,8 @@ static void test_refusals(void **state)
         "mailboxes { Sent = outbox }",
         "t.conf:1: mailboxes: \"outbox\" is not one of: none all archive drafts flagged junk sent "
         "trash important");
-    refused("mailboxes = Sent", "t.conf:1: mailboxes is a section of names with values");
+    refused("mailboxes = Sent",
+            "t.conf:1: mailboxes is a section of names with values: mailboxes { name = value }");
     refused("imap {\n", "t.conf:1: this section does not end: \"}\" is missing");
     refused("}", "t.conf:1: \"}\" without a section");
     refused("lmtp.domains = [ b", "t.conf:1: this list does not end");
@@ -128,8 +131,180 @@ static void test_refusals(void **state)
     refused("/* a\n\n", "t.conf:1: this comment does not end");
     refused("log.level = info debug", "t.conf:1: a statement ends with a newline or \";\"; values "
                                       "with spaces need quotes");
+    /* What was meant, where that can be told. */
+    refused("login.timeout = 5minutes",
+            "t.conf:1: login.timeout: \"5minutes\" is not a time (a number "
+            "with ms, s, min, h, d or w); did you mean \"5min\"?");
+    refused("imap.idle_timeout = 30m",
+            "t.conf:1: imap.idle_timeout: \"30m\" is not a time (a number "
+            "with ms, s, min, h, d or w); did you mean \"30min\"?");
+    refused("imap.line_max = 64kib",
+            "t.conf:1: imap.line_max: \"64kib\" is not a size (a number with "
+            "kb, mb or gb); did you mean \"64kb\"?");
+    refused("imap.line_max = 5min",
+            "t.conf:1: imap.line_max: \"5min\" is not a size (a number with kb, mb or gb)");
+    refused("imap.line_max = 17mb", "t.conf:1: imap.line_max: 17mb is not between 1kb and 16mb");
+    refused("imap.tasks_max = 10s",
+            "t.conf:1: imap.tasks_max: \"10s\" is not a number without a unit");
+    refused("imap.tasks_max = -1", "t.conf:1: imap.tasks_max: \"-1\" is not a number");
+    refused("imap.tasks_max = 99999999999999999999",
+            "t.conf:1: imap.tasks_max: 99999999999999999999 is not between 1 and 10000");
+    refused("log.level = inf",
+            "t.conf:1: log.level: \"inf\" is not one of: error warning info debug; "
+            "did you mean \"info\"?");
+    refused("tls.certificat = x",
+            "t.conf:1: there is no setting \"tls.certificat\"; did you mean \"tls.certificate\"?");
+    /* Twice in one file: which one is meant nobody knows. */
+    refused("log.level = info\n\nlog { level = debug }",
+            "t.conf:3: log.level is set already in line 1; one of the two has to go");
+    refused("imap.listen = [\"*:1\"]\nimap.listen = [\"*:2\"]",
+            "t.conf:2: imap.listen is set already in line 1; one of the two has to go");
+    refused("mailboxes {\n Sent = sent\n Sent = none\n}",
+            "t.conf:3: mailboxes.Sent is set already, in or after line 2");
+    /* What UCL has and Martlet does not. */
+    refused("\n.include \"x.conf\"",
+            "t.conf:2: macros such as .include are not read: one file has all settings");
+    refused("state_dir = '/var/x'", "t.conf:1: strings have double quotes here: \"...\"");
+    refused("state_dir = <<EOD\nx\nEOD",
+            "t.conf:1: here-documents (<<) are not read; write a \"string\" on one line");
     refused("a{b{c{d{e{f=1}}}}}", "t.conf:1: sections are nested too deeply");
     refused("log.level =\n", "t.conf:1: a name or value is missing here");
+}
+
+static void option_refused(const char *statement, const char *why)
+{
+    struct err err = {0};
+    struct conf *c = conf_new();
+    assert_int_equal(conf_set(c, span_str(statement), &err), ERR_INVALID);
+    assert_string_equal(err.text, why);
+    conf_free(c);
+}
+
+static void show(void *arg, const struct conf_shown *s)
+{
+    buf_printf(arg, "%s=%s@%d:%s:%u\n", s->name, s->value, (int)s->origin.kind,
+               s->origin.file ? s->origin.file : "", s->origin.line);
+}
+
+/* Options change what the file says; where each value comes from can be told. */
+static void test_origins(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    autobuf all = BUF_INIT(1 << 20);
+    struct conf *c = conf_load_text(SPAN("log.level = debug\n"
+                                         "imap {\n line_max = 2000\n listen = [\"127.0.0.1:1\",\n"
+                                         "\"[::1]:1\"] }\nauth.any_user_password = hush\n"
+                                         "login.timeout = 90s\nmailboxes { A = none }\n"),
+                                    "a.conf", &err);
+    assert_string_equal(err.text, "");
+    assert_int_equal(conf_set(c, SPAN("log.level=error"), &err), 0);
+    assert_int_equal(conf_set(c, SPAN("log.level=warning"), &err), 0);
+    conf_show(c, show, &all);
+    const char *lines[] = {"log.level=warning@2:-o:0\n",
+                           "imap.line_max=2000@1:a.conf:3\n",
+                           "imap.listen=[\"127.0.0.1:1\", \"[::1]:1\"]@1:a.conf:4\n",
+                           "auth.any_user_password=\"(secret)\"@1:a.conf:6\n",
+                           "login.timeout=90s@1:a.conf:7\n",
+                           "mailboxes={ \"A\" = \"none\" }@1:a.conf:8\n",
+                           "imap.idle_timeout=30min@0::0\n",
+                           "imap.literal_max=128mb@0::0\n",
+                           "auth.failure_delay=500ms@0::0\n",
+                           "state_dir=\"/var/lib/martlet\"@0::0\n"};
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        if (!strstr(all.p, lines[i]))
+            fail_msg("%s not in\n%s", lines[i], all.p);
+    conf_free(c);
+    option_refused("log.levle=info",
+                   "-o: there is no setting \"log.levle\"; did you mean \"log.level\"?");
+    option_refused("log.level=x", "-o: log.level: \"x\" is not one of: error warning info debug");
+    option_refused("log.level", "-o: unexpected end");
+}
+
+/* What is shown can be written into a file, and means the same. */
+static void put_line(void *arg, const struct conf_shown *s)
+{
+    buf_printf(arg, s->value[0] == '{' ? "%s %s\n" : "%s = %s\n", s->name, s->value);
+}
+
+static void test_shown_is_read_back(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    autobuf text = BUF_INIT(1 << 20), a = BUF_INIT(65536), b = BUF_INIT(65536);
+    struct conf *c = conf_load_text(
+        SPAN("state_dir = \"/a \\\"\\u0007\\\\b\"; imap.line_max = 1025"), "x", &err);
+    assert_string_equal(err.text, "");
+    conf_show(c, put_line, &text);
+    struct conf *d = conf_load_text(buf_span(&text), "y", &err);
+    assert_string_equal(err.text, "");
+    conf_encode(c, true, &a);
+    conf_encode(d, true, &b);
+    assert_true(span_eq(buf_span(&a), buf_span(&b)));
+    conf_free(c);
+    conf_free(d);
+}
+
+static void check_rule(const char *text, const char *why)
+{
+    struct err err = {0};
+    struct conf *c = conf_load_text(span_str(text), "t.conf", &err);
+    assert_string_equal(err.text, "");
+    int error = conf_check(c, &err);
+    if (error != (*why ? ERR_INVALID : 0))
+        fail_msg("%s: %d %s", text, error, err.text);
+    if (strncmp(err.text, why, strlen(why)) != 0 || (!*why && *err.text))
+        fail_msg("\"%s\" does not begin with \"%s\"", err.text, why);
+    conf_free(c);
+}
+
+static void test_rules(void **state)
+{
+    (void)state;
+    static const char no_tls[] = "imaps.listen = []\n";
+    char text[500];
+    check_rule("imaps.listen = []", "");
+    check_rule("\nimaps.listen = [\"*:993\"]\ntls { certificate = /nowhere/c.pem }",
+               "t.conf:3: tls.certificate: /nowhere/c.pem: No such file or directory, but "
+               "imaps.listen needs a certificate and its key (or set imaps.listen = [])");
+    check_rule("tls.certificate = cert.pem", "t.conf:1: tls.certificate: \"cert.pem\" is not an "
+                                             "absolute path");
+    check_rule("imaps.listen = []; tls { certificate = /bin/sh; key = \"\" }",
+               "t.conf:1: tls.key: it is empty, but a certificate and its key belong together");
+    check_rule("imaps.listen = []; tls.client_certificates = required",
+               "default: tls.client_ca: it is empty, but tls.client_certificates asks");
+    static const struct {
+        const char *text, *why;
+    } cases[] = {
+        {"auth.any_user_password = x", "t.conf:2: auth.any_user_password: it is for tests, and "
+                                       "refused because *:143 (imap.listen) is not a loopback"},
+        {"auth.any_user_password = x; imap.listen = \"127.0.0.1:143\"", ""},
+        {"auth.any_user_password = x; imap.listen = \"[::1]:143\"; lmtp.listen = /run/lmtp", ""},
+        {"imap.listen = \"localhost:143\"",
+         "t.conf:2: imap.listen: \"localhost:143\" does not begin with an IP address"},
+        {"imap.listen = [\"127.0.0.1:24\"]",
+         "default: lmtp.listen: 127.0.0.1:24 is taken already by 127.0.0.1:24 in imap.listen"},
+        {"imap.listen = [\"*:143\", \"[::1]:143\"]",
+         "t.conf:2: imap.listen: [::1]:143 is taken already by *:143 in imap.listen"},
+        {"imap.listen = [\"127.0.0.1:143\", \"[::1]:143\", \"127.0.0.2:143\"]", ""},
+        {"imap.listen = []; lmtp.listen = []",
+         "t.conf:2: imap.listen: the server would listen nowhere"},
+        {"auth { failure_delay = 10s }", "t.conf:2: auth.failure_delay: 10000 ms are more than"},
+        {"login.unfinished = 20000", "t.conf:2: login.unfinished: 20000 are more than"},
+        {"imap.line_max = 1mb\nimap.command_memory = 512kb",
+         "t.conf:2: imap.line_max: 1048576 octets are more than imap.command_memory"},
+        {"state_dir = mail", "t.conf:2: state_dir: \"mail\" is not an absolute path"},
+        {"state_dir = /a123456789012345678901234567890123456789012345678901234567890123456789012345"
+         "67890123456789012345678",
+         "t.conf:2: state_dir: it has 100 characters; "},
+        {"mailboxes { inbox = sent }", "t.conf:2: mailboxes: INBOX is there by itself"},
+        {"mailboxes { \"a//b\" = sent }",
+         "t.conf:2: mailboxes: \"a//b\" cannot be the name of a mailbox"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        snprintf(text, sizeof(text), "%s%s", no_tls, cases[i].text);
+        check_rule(text, cases[i].why);
+    }
 }
 
 /* Noise never does worse than to be refused. */
@@ -186,6 +361,8 @@ int main(void)
         cmocka_unit_test(test_defaults), cmocka_unit_test(test_syntax),
         cmocka_unit_test(test_secrets),  cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_noise),    cmocka_unit_test(test_default_file),
+        cmocka_unit_test(test_origins),  cmocka_unit_test(test_shown_is_read_back),
+        cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
 }
