@@ -37,6 +37,12 @@ const struct command ctl_commands[] = {
     {"restore", "ACCOUNT...", TAKES(ALL) | TAKES(FROM), "put back what is in DIR/ACCOUNT",
      "The accounts must not be in use.", run_maintenance},
 
+    {"config check", "[FILE]", 0, "look for mistakes in the configuration",
+     "Without FILE: the one that the server reads.", run_config_check},
+    {"config show", "[SETTING...]", TAKES(ALL), "settings in effect, and where each comes from",
+     "Those that are not at their defaults; with --all, all. SETTING may be a section.",
+     run_config_show},
+
     {"sessions", "[USER]", 0, "who is logged in, from where, and doing what", NULL, run_sessions},
     {"kick", "SESSION", 0, "end a session, or all of a user (SESSION: its id, or USER)",
      "The client is told with a BYE. It may connect again: disable the user to keep it out.",

@@ -86,6 +86,8 @@ static inline bool ctl_has(const struct ctl *c, enum option_id o)
 /* The configuration: file, then -o; --dir is state_dir. 0, or an exit code after a complaint. With
  * --dir and no --config, a file that is not there is as if it were empty. */
 int ctl_conf(struct ctl *c) must_check;
+/* The same without a complaint; file: instead of --config, or NULL. */
+int ctl_load(struct ctl *c, const char *file, struct err *err) must_check;
 
 /* Complains: on standard error, and with --json as an object on standard output. Returns exit_code.
  * error: an ERR_ code, for programs. */
@@ -113,6 +115,8 @@ int run_status(struct ctl *c);
 int run_maintenance(struct ctl *c);
 int run_sessions(struct ctl *c);
 int run_kick(struct ctl *c);
+int run_config_check(struct ctl *c);
+int run_config_show(struct ctl *c);
 int run_mailbox_list(struct ctl *c);
 int run_mailbox_stat(struct ctl *c);
 int run_mailbox_create(struct ctl *c);

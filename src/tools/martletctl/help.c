@@ -63,16 +63,18 @@ static void print_general_options(void)
 
 static void put_synopsis(struct buf *b, const struct command *cmd)
 {
-    bool all = cmd->options & TAKES(ALL);
+    size_t min, max;
+    ctl_arity(cmd, &min, &max);
+    bool either = min && cmd->options & TAKES(ALL); /* else --all goes with arguments */
     buf_put_str(b, cmd->name);
     for (int i = OPTION_GENERAL_END; i < OPTION_COUNT; i++) {
-        if (i == OPTION_ALL || !(cmd->options >> i & 1))
+        if ((i == OPTION_ALL && either) || !(cmd->options >> i & 1))
             continue;
         buf_printf(b, " [--%s%s%s]", ctl_options[i].name, ctl_options[i].argument ? " " : "",
                    ctl_options[i].argument ? ctl_options[i].argument : "");
     }
     if (*cmd->args)
-        buf_printf(b, " %s%s", cmd->args, all ? " | --all" : "");
+        buf_printf(b, " %s%s", cmd->args, either ? " | --all" : "");
 }
 
 void ctl_print_usage(void)

@@ -75,22 +75,32 @@ int ctl_confirm(struct ctl *c, const char *question)
 
 /* --- configuration --- */
 
+int ctl_load(struct ctl *c, const char *file, struct err *err)
+{
+    if (!file)
+        file = c->values[OPTION_CONFIG];
+    bool optional = !file && ctl_has(c, OPTION_DIR) && access(default_config, R_OK);
+    struct conf *conf = optional ? conf_new() : conf_load(file ? file : default_config, err);
+    for (size_t i = 0; conf && i < c->set_count; i++) {
+        if (conf_set(conf, span_str(c->sets[i]), err)) {
+            conf_free(conf);
+            conf = NULL;
+        }
+    }
+    if (!conf)
+        return err->code;
+    if (ctl_has(c, OPTION_DIR))
+        conf->state_dir = c->values[OPTION_DIR];
+    c->conf = conf;
+    return 0;
+}
+
 int ctl_conf(struct ctl *c)
 {
     struct err err = {0};
-    const char *file = c->values[OPTION_CONFIG];
-    if (c->conf)
+    if (c->conf || ctl_load(c, NULL, &err) == 0)
         return 0;
-    bool optional = !file && ctl_has(c, OPTION_DIR) && access(default_config, R_OK);
-    c->conf = optional ? conf_new() : conf_load(file ? file : default_config, &err);
-    for (size_t i = 0; c->conf && i < c->set_count; i++)
-        if (conf_set(c->conf, span_str(c->sets[i]), &err))
-            return ctl_fail(c, EXIT_UNREACHABLE, err.code, "%s", err.text);
-    if (!c->conf)
-        return ctl_fail(c, EXIT_UNREACHABLE, err.code, "%s", err.text);
-    if (ctl_has(c, OPTION_DIR))
-        c->conf->state_dir = c->values[OPTION_DIR];
-    return 0;
+    return ctl_fail(c, EXIT_UNREACHABLE, err.code, "%s", err.text);
 }
 
 /* --- the command line --- */
@@ -151,7 +161,7 @@ static int check_arguments(struct ctl *c)
     size_t min, max;
     const struct command *cmd = c->command;
     ctl_arity(cmd, &min, &max);
-    if (cmd->options & TAKES(ALL)) {
+    if (min && cmd->options & TAKES(ALL)) {
         if (ctl_has(c, OPTION_ALL) != (c->arg_count == 0))
             return ctl_fail(c, EXIT_USAGE, ERR_INVALID, "%s: either names or --all", cmd->name);
         return 0;

@@ -201,7 +201,7 @@ void table_set_number(struct table *t, size_t column, uint64_t value)
 void table_set_key(struct table *t, struct span key, struct span value)
 {
     for (size_t i = 0; i < t->n; i++)
-        if (span_eq(key, span_str(t->columns[i].key)))
+        if (t->columns[i].key && span_eq(key, span_str(t->columns[i].key)))
             table_set(t, i, value);
 }
 
@@ -209,7 +209,9 @@ static void print_json_row(const struct table *t, const struct buf *row)
 {
     autobuf b = BUF_INIT(BUF_UNLIMITED);
     for (size_t i = 0; i < t->n; i++) {
-        buf_printf(&b, "%c\"%s\":", i ? ',' : '{', t->columns[i].key);
+        if (!t->columns[i].key)
+            continue;
+        buf_printf(&b, "%c\"%s\":", b.n ? ',' : '{', t->columns[i].key);
         put_json_value(&b, &t->columns[i], &row[i]);
     }
     buf_put_lit(&b, "}\n");
@@ -348,7 +350,10 @@ static void table_free(struct table *t)
 
 void table_end(struct table *t, const char *empty)
 {
-    if (!t->json && t->kept)
+    bool titled = false;
+    for (size_t i = 0; i < t->n; i++)
+        titled = titled || t->columns[i].title;
+    if (!t->json && t->kept && titled)
         print_rows(t);
     else if (!t->json && empty)
         printf("%s\n", empty);

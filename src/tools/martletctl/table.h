@@ -21,7 +21,7 @@ enum column_kind {
 };
 
 struct column {
-    const char *key;   /* in JSON; a contract: man/martletctl.1 */
+    const char *key;   /* in JSON; a contract: man/martletctl.1. NULL: for people only */
     const char *title; /* NULL: in JSON only */
     enum column_kind kind;
     bool flexible; /* may be cut on a narrow terminal */
