@@ -3,6 +3,7 @@
  * Before the bytes of a message are accepted, what can be known is checked, so that a client hears
  * NO before it sends them. The bytes then stream into uploads; the writer takes all or none. */
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "imap/commands.h"
 
 struct append_state {
@@ -187,5 +188,6 @@ enum step cmd_append(struct task *t)
     buf_printf(&code, "APPENDUID %u %u", r->uidvalidity, r->first_uid);
     if (r->count > 1)
         buf_printf(&code, ":%u", r->first_uid + r->count - 1);
+    metric_add(METRIC_APPENDS, t->request.message_count);
     return task_ok(t, code.p, "APPEND completed");
 }

@@ -2,8 +2,10 @@
  * 6.4.4 and 7.3.4; RFC 3501 section 7.2.5). */
 #include <inttypes.h>
 
+#include "base/metrics.h"
 #include "imap/commands.h"
 #include "imap/search.h"
+#include "imap/trace.h"
 #include "store/account.h"
 
 enum { SEARCH_BYTES_SLICE = 1024 * 1024 };
@@ -88,6 +90,7 @@ static int look_at(struct task *t, struct snap *snap, const struct shown *m)
     enum verdict v = search_judge(p, m, derived, false, &st->scratch);
     if (v == VERDICT_MAYBE && m->row.message_id) {
         int rc = snap_derived(snap, m->row.message_id, &derived);
+        metric_add(METRIC_DERIVED + (rc ? METRIC_CACHE_MISS : METRIC_CACHE_HIT), 1);
         if (rc == ERR_NOT_FOUND) {
             buf_reset(&st->made);
             rc = account_derive(t->session->account, m->row.message_id, &st->made);
@@ -170,6 +173,7 @@ static void answer_search(struct session *s, const struct ranges *numbers, uint6
     ranges_copy(&src->numbers, numbers);
     src->modseq = modseq;
     if (ranges_count(numbers) > 2000) {
+        trace_output_produced(s);
         conn_put_producer(s->conn, pull_numbers, numbers_free, src);
         return;
     }

@@ -4,6 +4,7 @@
  * is copied. A response is always queued whole, so that other commands' answers can follow at any
  * time. */
 #include "imap/fetch.h"
+#include "base/metrics.h"
 
 #include "wire/date.h"
 #include "wire/write.h"
@@ -19,6 +20,7 @@ static int find_derived(struct session *s, struct snap *snap, uint64_t message_i
                         struct span *ret)
 {
     int rc = snap_derived(snap, message_id, ret);
+    metric_add(METRIC_DERIVED + (rc ? METRIC_CACHE_MISS : METRIC_CACHE_HIT), 1);
     if (rc != ERR_NOT_FOUND)
         return rc;
     rc = account_derive(s->account, message_id, made);

@@ -4,6 +4,7 @@
  * sends from its page cache. A literal cannot hold NUL (RFC 9051 section 4.3): in messages that
  * have one it is sent as 0x80; BINARY shows it. */
 #include "imap/fetch.h"
+#include "imap/trace.h"
 #include "message/decode.h"
 
 enum { INLINE_MAX = 48 * 1024, READ_CHUNK = 32 * 1024 };
@@ -44,6 +45,7 @@ static int put_file(struct session *s, struct buf **b, struct message_access *m,
         return rc;
     m->queued = true;
     respond_end(s);
+    trace_output_skipped(s, length);
     conn_put_file(s->conn, fd, base + offset, length, release_fd, held);
     *b = respond_begin(s);
     return 0;
@@ -267,6 +269,7 @@ int put_binary(struct session *s, struct buf **b, struct message_access *m,
     }
     m->queued = true;
     respond_end(s);
+    trace_output_produced(s);
     conn_put_producer(s->conn, binary_pull, binary_free, src);
     *b = respond_begin(s);
     return 0;

@@ -1,14 +1,25 @@
+#include "base/metrics.h"
 #include "imap/session_int.h"
+#include "imap/trace.h"
 
 #include <stdarg.h>
 
 struct buf *respond_begin(struct session *s)
 {
-    return conn_begin(s->conn);
+    struct buf *b = conn_begin(s->conn);
+    if (s->trace) {
+        s->traced = b;
+        s->traced_from = b->n;
+    }
+    return b;
 }
 
 void respond_end(struct session *s)
 {
+    if (s->traced) {
+        trace_output(s, span_skip(buf_span(s->traced), s->traced_from));
+        s->traced = NULL;
+    }
     conn_end(s->conn);
 }
 
@@ -25,6 +36,10 @@ void respond_text(struct session *s, const char *fmt, ...)
 
 static enum step task_end(struct task *t, const char *kind, const char *code, const char *text)
 {
+    metric_add(METRIC_ANSWERS + (*kind == 'O'   ? METRIC_ANSWER_OK
+                                 : *kind == 'N' ? METRIC_ANSWER_NO
+                                                : METRIC_ANSWER_BAD),
+               1);
     struct span tag = t->command ? t->command->tag : t->tag;
     autobuf b = BUF_INIT(BUF_UNLIMITED);
     if (tag.n == 0)

@@ -4,6 +4,8 @@
  * could affect the other's results. Each command says in `struct effects` what it reads and
  * changes; a command starts when no earlier unfinished one conflicts with it. Untagged EXPUNGE
  * waits for every command that forbids it and for waiting commands that name messages by number. */
+#include "base/clock.h"
+#include "base/metrics.h"
 #include "imap/session_int.h"
 
 #include "imap/commands.h"
@@ -78,6 +80,8 @@ void task_queue(struct task *t)
 {
     struct session *s = t->session;
     t->state = TASK_QUEUED;
+    t->begun_us = s->input_us;
+    s->command_count++;
     list_push_back(&s->tasks, &t->link);
     s->task_count++;
 }
@@ -137,6 +141,8 @@ static bool finish(struct task *t)
     condstore_put_tagged(t, b);
     buf_put_lit(b, "\r\n");
     respond_end(s);
+    metric_observe(METRIC_COMMAND_TIME, t->command ? METRIC_COMMAND(t->command->id) : 0,
+                   clock_monotonic_us() - t->begun_us);
     return true;
 }
 
@@ -201,6 +207,7 @@ void schedule_run(struct session *s)
         return;
     if (ended)
         session_task_ended(s);
+    session_count_state(s);
     if ((again || ended) && !list_empty(&s->tasks) && !session_full(s))
         loop_slice(s->host->loop, &s->run);
 }

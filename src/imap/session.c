@@ -1,11 +1,11 @@
 /* imap/session.c: a session's life, and its input up to parsed commands. */
 #include "imap/commands.h"
 
-#include <inttypes.h>
-
 #include "base/clock.h"
 #include "base/logline.h"
+#include "base/metrics.h"
 #include "base/worknote.h"
+#include "imap/trace.h"
 #include "wire/capability.h"
 
 const struct imap_settings imap_settings_default = {
@@ -35,6 +35,9 @@ const struct imap_settings imap_settings_default = {
 static void session_free(struct session *s)
 {
     struct imap_host *host = s->host;
+    trace_session_end(s);
+    if (s->counted_as)
+        metric_add(s->counted_as, (uint64_t)-1);
     if (s->view)
         s->view->idle = NULL;
     struct task *t, *next;
@@ -61,9 +64,33 @@ static void session_free(struct session *s)
 
 static void log_end(struct session *s, const char *why)
 {
-    autobuf id = BUF_INIT(32);
-    buf_printf(&id, "%016" PRIx64, s->id);
-    log_event(LOG_INFO, "session-end", "sid", id.p, "user", s->user, "why", why, NULL);
+    uint64_t in, out, now = clock_wall_us();
+    if (!log_enabled(LOG_INFO))
+        return;
+    conn_bytes(s->conn, &in, &out);
+    log_event(
+        LOG_INFO, "disconnect", LOG_SESSION(s->id), "user", s->user, "peer", s->peer, "reason", why,
+        "seconds", LOG_NUMBER(now > s->since_us ? (now - s->since_us) / 1000000 : 0), "in",
+        LOG_NUMBER(in), "out", LOG_NUMBER(out), "commands", LOG_NUMBER(s->command_count), NULL);
+}
+
+static enum metric_state state_of(const struct session *s)
+{
+    if (s->reading && !s->reading->appending)
+        return METRIC_STATE_IDLE;
+    return s->view ? METRIC_STATE_SELECTED : METRIC_STATE_AUTHENTICATED;
+}
+
+void session_count_state(struct session *s)
+{
+    unsigned slot =
+        METRIC_PAIR(METRIC_CONNECTIONS, TLS, state_of(s), metric_tls(span_str(s->tls_version)));
+    if (slot == s->counted_as)
+        return;
+    if (s->counted_as)
+        metric_add(s->counted_as, (uint64_t)-1);
+    metric_add(slot, 1);
+    s->counted_as = slot;
 }
 
 void session_close(struct session *s)
@@ -223,9 +250,11 @@ static bool take_event(struct session *s, const struct frame_event *ev)
     case FRAME_HOLD:
         return false;
     case FRAME_COMMAND:
+        trace_command(s, ev->text);
         take_command(s, ev->text);
         return true;
     case FRAME_LINE:
+        trace_note(s, span_ieq(span_trim(ev->text), SPAN("DONE")) ? "DONE" : "a line, not DONE");
         take_line(s, ev->text);
         return true;
     case FRAME_CONTINUE:
@@ -235,6 +264,7 @@ static bool take_event(struct session *s, const struct frame_event *ev)
         append_literal_ask(s, ev);
         return true;
     case FRAME_LITERAL_START:
+        trace_note(s, "a literal of %llu bytes arrives", (unsigned long long)ev->size);
         append_literal_start(s, ev);
         return true;
     case FRAME_LITERAL_DATA:
@@ -244,6 +274,7 @@ static bool take_event(struct session *s, const struct frame_event *ev)
         append_literal_end(s);
         return true;
     case FRAME_ERROR:
+        trace_note(s, "not understood: %s", ev->reason);
         take_error(s, ev);
         return true;
     case FRAME_FATAL:
@@ -404,6 +435,8 @@ void imap_session_start(struct imap_host *host, const struct imap_start *start,
     loop_timer_init(&s->timer, on_timeout);
     loop_timer_set(host->loop, &s->timer, (uint64_t)host->settings.idle_timeout_s * 1000);
     s->conn = conn_new(host->loop, start->fd, &session_ops, s);
+    session_count_state(s);
+    trace_session_start(s);
 
     struct buf *b = respond_begin(s);
     buf_put_span(b, start->tag);

@@ -37,6 +37,7 @@ struct imap_host {
     struct frame_limits frame_limits[2]; /* private: with LITERAL+, with LITERAL- */
     struct list sessions;                /* list_init before use */
     size_t session_count;
+    struct trace_rule *traces;  /* imap/trace.h */
     void (*drained)(void *arg); /* imap_shutdown's */
     void *drained_arg;
 };

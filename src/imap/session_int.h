@@ -107,6 +107,7 @@ struct task {
     bool idle_ended, idle_ended_well;
     bool had_turn;      /* it filled the output: others go first now */
     bool ending;        /* the work is done; `tagged` goes out after the announcements */
+    uint64_t begun_us;  /* when it had arrived (monotonic) */
     bool silent_end;    /* no tagged response: the session ends instead */
     const char *reason; /* what was wrong with a command that could not be parsed */
     char *tagged;       /* "a1 OK ...", without CRLF */
@@ -143,11 +144,17 @@ struct session {
     bool dead;
     struct loop_timer timer;
     unsigned errors; /* BAD commands in a row */
+    unsigned command_count;
+    unsigned counted_as; /* the gauge of connections that it is counted in; 0: none */
+    struct trace *trace; /* NULL: nobody looks (imap/trace.h) */
+    struct buf *traced;  /* between respond_begin and respond_end ... */
+    size_t traced_from;  /* ... and where the response begins */
 };
 
 /* --- session.c --- */
 void session_close(struct session *s);                 /* drop the connection and free, soon */
 void session_bye(struct session *s, const char *text); /* BYE, then close */
+void session_count_state(struct session *s);           /* its part of the gauge of connections */
 void session_schedule(struct session *s);              /* run tasks at the end of this turn */
 
 void session_client_name(struct session *s, struct span name);

@@ -637,3 +637,12 @@ void index_copy_free(struct index_copy *c)
     free(c->meta);
     free(c);
 }
+
+uint64_t index_size(struct index *index)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_env_info(index->env, &info) || mdb_env_stat(index->env, &stat))
+        return 0;
+    return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+}

@@ -63,6 +63,7 @@ int index_failed(const struct index *index);
 void index_fail(struct index *index, int error);
 
 const char *index_dir(const struct index *index);
+uint64_t index_size(struct index *index); /* bytes of its file that are in use */
 
 /* Another boot id than the machine's (NULL: the machine's again): tests of lost power. */
 void index_set_boot_for_test(const char *boot);

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "base/metrics.h"
 #include "io/fdpass.h"
 #include "io/loop_int.h"
 
@@ -93,7 +94,9 @@ static void send_some(struct conn *c)
 {
     if (c->failure || c->reported || c->blocked)
         return;
+    uint64_t before = c->out.sent;
     int r = outq_send(&c->out, c->fd, SEND_BUDGET, NULL);
+    metric_add(METRIC_SENT, c->out.sent - before);
     if (c->finishing && !c->shut) /* a peer that takes nothing for so long is given up */
         loop_timer_set(c->loop, &c->linger->timer,
                        c->loop->patience_ms ? c->loop->patience_ms : STALL_MS);
@@ -166,6 +169,7 @@ static void read_some(struct conn *c)
         return;
     }
     c->bytes_in += (uint64_t)n;
+    metric_add(METRIC_RECEIVED, (uint64_t)n);
     if (n == 0)
         on_ended(c);
     else if (!c->finishing)

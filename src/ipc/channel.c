@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/logline.h"
+#include "base/metrics.h"
 #include "io/fdpass.h"
 
 enum { RECEIVE_BURST = 64 };
@@ -92,12 +93,14 @@ static int check(enum role self, enum role peer, struct span packet, int fd, str
     struct message m;
     int r = message_decode(packet, &m);
     if (r < 0) {
+        metric_add(METRIC_IPC_VIOLATIONS, 1);
         log_text(LOG_ERROR, "channel-malformed", "from %s: %s", role_name(peer), err_name(r));
         return r;
     }
     enum fd_rule rule = message_fd_rule(m.kind);
     bool fd_ok = rule == MESSAGE_FD_OPTIONAL || (rule == MESSAGE_FD_REQUIRED) == (fd >= 0);
     if (!message_permitted(peer, self, m.kind) || !fd_ok) {
+        metric_add(METRIC_IPC_VIOLATIONS, 1);
         log_text(LOG_ERROR, "channel-forbidden", "%s from %s%s", message_name(m.kind),
                  role_name(peer), fd_ok ? "" : " (descriptor)");
         return ERR_DENIED;

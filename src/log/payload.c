@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "base/crc32c.h"
+#include "base/metrics.h"
 
 int log_read(struct log *log, uint64_t segment, uint64_t offset, size_t n, struct buf *to,
              struct err *err)
@@ -49,6 +50,8 @@ int log_payload_verify(struct log *log, uint64_t segment, uint64_t offset,
             return rc;
         crc = crc32c(crc, b.p, n);
     }
+    if (crc != h->crc)
+        metric_add(METRIC_DAMAGED, 1);
     return crc == h->crc ? 0
                          : err_set(err, ERR_CORRUPT, "segment %llx: message bytes are damaged",
                                    (unsigned long long)segment);

@@ -1,5 +1,6 @@
 /* Opening, waking, closing and reopening an account. */
 #include "base/logline.h"
+#include "base/metrics.h"
 #include "store/recover.h"
 #include "store/store_int.h"
 #include "store/upload_int.h"
@@ -150,6 +151,9 @@ static void open_take(struct opening *o)
     a->tick = a->store->tick;
     list_push_back(&a->store->awake, &a->awake);
     a->store->awake_count++;
+    metric_add(METRIC_ACCOUNTS_OPEN, 1);
+    metric_add(METRIC_ACCOUNT_OPENS + METRIC_CACHE_MISS, 1);
+    metric_add(METRIC_DAMAGED, o->report.damaged);
 }
 
 static void open_done(void *arg)
@@ -195,6 +199,8 @@ void account_open(struct store *store, const struct account_id *id,
     struct waiter *w = xnew(struct waiter);
     *w = (struct waiter){.account = a, .done = done, .arg = arg};
     list_init(&w->link);
+    if (a->state == ACCOUNT_AWAKE)
+        metric_add(METRIC_ACCOUNT_OPENS + METRIC_CACHE_HIT, 1);
     if (a->state == ACCOUNT_FAILED && !store->closing)
         open_start(a);
     if (a->state == ACCOUNT_OPENING)
@@ -225,6 +231,7 @@ static void leave_awake(struct account *a)
 {
     list_remove(&a->awake);
     a->store->awake_count--;
+    metric_add(METRIC_ACCOUNTS_OPEN, (uint64_t)-1);
 }
 
 struct closing {
@@ -303,6 +310,19 @@ size_t store_tick(struct store *store)
     size_t n = store->slept;
     store->slept = 0;
     return n;
+}
+
+void store_measure(struct store *store)
+{
+    struct account *a;
+    uint64_t log_bytes = 0, index_bytes = 0;
+    list_each(a, &store->awake, awake)
+    {
+        log_bytes += log_total_size(a->log);
+        index_bytes += index_size(a->index);
+    }
+    metric_set(METRIC_LOG_BYTES, log_bytes);
+    metric_set(METRIC_INDEX_BYTES, index_bytes);
 }
 
 /* Everything that was open is given up; uploads to segments of this log are lost. */

@@ -54,6 +54,8 @@ void store_set_options(struct store *store, size_t open_max, const struct defaul
  * descriptors. Returns how many fell asleep
  * since then, for whatever reason. */
 size_t store_tick(struct store *store);
+/* Sets the gauges of how large the open accounts are. */
+void store_measure(struct store *store);
 
 /* --- the site log: which account a name has. Only in the process that owns it. --- */
 

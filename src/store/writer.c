@@ -11,6 +11,7 @@
  *      derived anew. */
 #include "base/clock.h"
 #include "base/logline.h"
+#include "base/metrics.h"
 #include "store/eval.h"
 #include "store/names.h"
 #include "store/recover.h"
@@ -507,7 +508,9 @@ static int put_recents(struct batch *b)
 static void sync_run(void *arg)
 {
     struct batch *b = arg;
+    uint64_t begin = clock_monotonic_us();
     log_sync_run(&b->sync);
+    metric_observe(METRIC_LOG_SYNC, 0, clock_monotonic_us() - begin);
 }
 
 /* The claims that are in the index now need not be remembered. */
@@ -572,6 +575,7 @@ static void batch_commit(struct batch *b)
         note_ghosts(b);
         recents_logged(a, &b->recents);
     }
+    metric_observe(METRIC_BATCH, 0, b->count);
     consume_uploads(first);
     batch_free(b);
     if (due && !error)

@@ -293,6 +293,7 @@ static void on_tick(struct loop_timer *t)
     if (m->slept)
         malloc_trim(0);
     m->slept = store_tick(m->store) > 0;
+    store_measure(m->store);
     loop_timer_set(m->daemon->loop, &m->tick, TICK_MS);
 }
 
