@@ -30,6 +30,9 @@ enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
 enum conf_client_certificates { CONF_CLIENT_NO, CONF_CLIENT_OPTIONAL, CONF_CLIENT_REQUIRED };
 enum conf_client_user { CONF_CLIENT_EMAIL, CONF_CLIENT_COMMON_NAME };
 
+enum conf_drop { CONF_DROP_AUTO, CONF_DROP_ALWAYS, CONF_DROP_NEVER };
+enum conf_sandbox { CONF_SANDBOX_ON, CONF_SANDBOX_OFF };
+
 struct conf {
     const char *state_dir;
 
@@ -68,6 +71,10 @@ struct conf {
     uint64_t lmtp_message_max, lmtp_recipients_max, lmtp_timeout;
 
     uint64_t mail_quarantine; /* 0: none */
+
+    uint64_t process_drop_privileges; /* enum conf_drop */
+    const char *process_login_user, *process_auth_user, *process_mail_user, *process_metrics_user;
+    uint64_t process_sandbox; /* enum conf_sandbox */
 
     uint64_t store_open_accounts;
     uint64_t store_threads;

@@ -8,6 +8,7 @@
 
 #include "base/logline.h"
 #include "base/metrics.h"
+#include "daemon/sandbox.h"
 #include "io/conn.h"
 
 /* Standard descriptors exist, so that no socket of ours becomes one of them. */
@@ -126,6 +127,49 @@ static void count_in(int fd)
     close(fd);
 }
 
+/* Somebody tried what no code of ours does. */
+static void on_violation(void *arg, int events)
+{
+    const struct daemon *d = arg;
+    const char *call;
+    (void)events;
+    while ((call = sandbox_violation())) {
+        metric_add(METRIC_SANDBOX_VIOLATIONS + d->role, 1);
+        log_event(LOG_ERROR, "sandbox-violation", "call", call, NULL);
+    }
+}
+
+static void start(struct daemon *d)
+{
+    struct err err = {0};
+    if (d->ops->confine_first) {
+        if (sandbox_confine(d->role, d->conf, &err) < 0) {
+            give_up(d, "sandbox-failed", &err);
+            return;
+        }
+        d->confined = true;
+    }
+    if (d->ops->start(d, &err) < 0)
+        give_up(d, "start-failed", &err);
+}
+
+/* The last thing before the first byte from outside. */
+static int enter_sandbox(struct daemon *d, struct err *err)
+{
+    int r = d->confined ? 0 : sandbox_confine(d->role, d->conf, err);
+    if (r < 0)
+        return r;
+    d->confined = true;
+    if (d->role == ROLE_MAIL)
+        loop_work_start(d->loop);
+    r = sandbox_filter(d->role, d->conf, err);
+    if (r < 0)
+        return r;
+    if (sandbox_violation_fd() >= 0)
+        loop_watch_set(loop_watch_new(d->loop, sandbox_violation_fd(), on_violation, d), LOOP_READ);
+    return 0;
+}
+
 static void on_message(void *owner, struct channel *ch, const struct message *m, int fd)
 {
     struct daemon *d = owner;
@@ -157,10 +201,9 @@ static void on_message(void *owner, struct channel *ch, const struct message *m,
         d->ops->peer(d, (enum role)m->u.peer.role, m->u.peer.index, fd);
     else if (m->kind == MESSAGE_RELOAD)
         reload(d);
-    else if (m->kind == MESSAGE_START) {
-        if (d->ops->start(d, &err) < 0)
-            give_up(d, "start-failed", &err);
-    } else if (d->ops->message)
+    else if (m->kind == MESSAGE_START)
+        start(d);
+    else if (d->ops->message)
         d->ops->message(d, m, fd);
     else if (fd >= 0)
         close(fd);
@@ -183,6 +226,12 @@ void daemon_tell_supervisor(struct daemon *d, const struct message *m)
 void daemon_ready(struct daemon *d)
 {
     struct message m = {.kind = MESSAGE_READY};
+    struct err err = {0};
+    if (!d->sandboxed && enter_sandbox(d, &err) < 0) {
+        give_up(d, "sandbox-failed", &err);
+        return;
+    }
+    d->sandboxed = true;
     daemon_tell_supervisor(d, &m);
 }
 

@@ -2,10 +2,10 @@
  *
  * The supervisor starts a child with a channel as descriptor SUPERVISOR_FD. The child gets its
  * settings, then listening sockets and channels to its peers, then START; when it can serve it
- * calls daemon_ready. On SHUTDOWN, SIGTERM, or the end of the channel (a supervisor that died),
- * `shutdown` is called once and the process ends when it calls daemon_exit, or after
- * SHUTDOWN_LIMIT_MS at the latest. Failure: whatever goes wrong at start is logged and ends the
- * process with code 1. */
+ * calls daemon_ready, which for the first time enters the sandbox (daemon/sandbox.h). On SHUTDOWN,
+ * SIGTERM, or the end of the channel (a supervisor that died), `shutdown` is called once and the
+ * process ends when it calls daemon_exit, or after SHUTDOWN_LIMIT_MS at the latest. Failure:
+ * whatever goes wrong at start is logged and ends the process with code 1. */
 #ifndef DAEMON_SKELETON_H
 #define DAEMON_SKELETON_H
 
@@ -30,6 +30,9 @@ struct daemon_ops {
     /* Whatever else the supervisor says to this role, also before start; the callee owns fd. */
     void (*message)(struct daemon *d, const struct message *m, int fd); /* may be NULL */
     void (*shutdown)(struct daemon *d);
+    /* Files belong to the process's own user: it is confined before `start`, and starts no thread
+     * before. Others are when `start` calls daemon_ready, and start no thread before that. */
+    bool confine_first;
 };
 
 struct daemon {
@@ -44,7 +47,7 @@ struct daemon {
     struct conf *next_conf; /* between CONFIG and RELOAD */
     struct channel *supervisor;
     struct loop_timer limit;
-    bool stopping, failed;
+    bool stopping, failed, confined, sandboxed;
 };
 
 /* The whole life of the process; returns its exit code. */

@@ -265,6 +265,16 @@ void loop_work_threads(unsigned n)
     setenv("UV_THREADPOOL_SIZE", text, 1);
 }
 
+static void no_work(void *arg)
+{
+    (void)arg;
+}
+
+void loop_work_start(struct loop *l)
+{
+    loop_work(l, no_work, no_work, NULL); /* libuv starts all of its threads with the first job */
+}
+
 /* Descriptors. */
 
 struct loop_watch {

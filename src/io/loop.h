@@ -74,6 +74,8 @@ void loop_work(struct loop *l, void (*work)(void *arg), void (*done)(void *arg),
 size_t loop_work_pending(const struct loop *l);
 /* Size of the pool; to be called before the first job of the process. */
 void loop_work_threads(unsigned n);
+/* Starts the pool now instead of with the first job: a process that may make no threads later. */
+void loop_work_start(struct loop *l);
 
 /* Any descriptor that can be polled. For stream sockets use io/conn.h. */
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };

@@ -79,12 +79,16 @@ struct workers *workers_new(struct loop *l, unsigned threads)
     return w;
 }
 
-/* Signals are for the loop's thread. */
+/* Signals are for the loop's thread, but for those that a thread brings upon itself: with them
+ * blocked the process would end without a word, or a report of the sandbox (SIGSYS) be its end. */
 static void start_thread(struct workers *w)
 {
     sigset_t all, old;
     pthread_attr_t attr;
+    static const int own[] = {SIGSYS, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
     sigfillset(&all);
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        sigdelset(&all, own[i]);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
     pthread_sigmask(SIG_SETMASK, &all, &old);

@@ -28,6 +28,7 @@ struct backup {
     struct buf manifest;
     struct buf parts; /* struct part */
     size_t at;        /* the next one */
+    bool links;
     int error;
     struct err err;
 };
@@ -98,6 +99,34 @@ static int copy_segment(struct backup *b, const struct part *p)
     return 0;
 }
 
+static int link_segment(struct backup *b, const struct part *p)
+{
+    const struct account *a = b->frozen.account;
+    autobuf name = BUF_INIT(BUF_UNLIMITED), from = BUF_INIT(BUF_UNLIMITED),
+            to = BUF_INIT(BUF_UNLIMITED);
+    buf_printf(&name, "/log/%s", p->name);
+    store_account_path(a->store, &a->id, name.p, &from);
+    buf_printf(&to, "%s/%s", b->to, p->name);
+    if (link(from.p, to.p) < 0)
+        return err_set_errno(&b->err, "link %s", to.p);
+    return 0;
+}
+
+/* How much of each file is part of the backup. */
+static int put_sizes(struct backup *b)
+{
+    size_t n;
+    const struct part *p = parts(b, &n);
+    autobuf text = BUF_INIT(BUF_UNLIMITED), path = BUF_INIT(BUF_UNLIMITED);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&text, "%s %llu\n", p[i].name, (unsigned long long)p[i].size);
+    buf_printf(&path, "%s/sizes", b->to);
+    autoclose int fd = open(path.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set_errno(&b->err, "make %s", path.p);
+    return write_all(fd, buf_span(&text), 0, path.p, &b->err);
+}
+
 static int sync_dir(const char *dir, struct err *err)
 {
     autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -151,11 +180,13 @@ static void copy_run(void *arg)
     size_t n;
     const struct part *p = parts(b, &n);
     if (b->at < n) {
-        b->error = copy_segment(b, &p[b->at]);
+        b->error = b->links ? link_segment(b, &p[b->at]) : copy_segment(b, &p[b->at]);
         b->at++;
     } else {
         b->error = put_manifest(b);
-        if (b->error == 0)
+        if (b->error == 0 && b->links)
+            b->error = put_sizes(b);
+        else if (b->error == 0)
             remove_dropped(b);
         b->at++;
     }
@@ -205,14 +236,25 @@ static void taken(void *arg, int error)
         store_work(b->frozen.account->store, copy_run, copy_done, b);
 }
 
-void account_backup(struct account *account, const char *to_dir, struct maintenance *m)
+static void begin(struct account *account, const char *to_dir, bool links, struct maintenance *m)
 {
     struct backup *b = xnew(struct backup);
     b->m = m;
+    b->links = links;
     b->to = xstrndup(to_dir, strlen(to_dir));
     buf_init(&b->manifest, BUF_UNLIMITED);
     buf_init(&b->parts, BUF_UNLIMITED);
     frozen_take(&b->frozen, account, false, taken, b);
+}
+
+void account_backup(struct account *account, const char *to_dir, struct maintenance *m)
+{
+    begin(account, to_dir, false, m);
+}
+
+void account_backup_links(struct account *account, const char *to_dir, struct maintenance *m)
+{
+    begin(account, to_dir, true, m);
 }
 
 /* --- restore ---

@@ -33,6 +33,8 @@ void account_rebuild(struct account *account, struct maintenance *m);
 void account_compact(struct account *account, bool erase, struct maintenance *m);
 /* Copy the log (not the index) to a directory, incrementally, under a lease. */
 void account_backup(struct account *account, const char *to_dir, struct maintenance *m);
+/* The same as hard links, in the same file system, for backup_collect (store/backup_stage.h). */
+void account_backup_links(struct account *account, const char *to_dir, struct maintenance *m);
 /* Replace the account's log by the backup's, as a new incarnation with new UIDVALIDITYs where it
  * lost changes that clients may have seen. The account must have no open sessions (ERR_BUSY). */
 void account_restore(struct store *store, const struct account_id *id, const char *from_dir,

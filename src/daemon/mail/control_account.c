@@ -61,7 +61,7 @@ static void run(struct job *j)
     else if (strcmp(verb, "checkpoint") == 0)
         account_checkpoint(account, &j->maintenance);
     else
-        account_backup(account, j->dir, &j->maintenance);
+        account_backup_links(account, j->dir, &j->maintenance);
 }
 
 static void on_opened(void *arg, int error, struct account *account)

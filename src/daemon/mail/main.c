@@ -374,7 +374,8 @@ int main(void)
                                           .start = on_start,
                                           .reload = on_reload,
                                           .message = mail_supervisor_message,
-                                          .shutdown = on_shutdown};
+                                          .shutdown = on_shutdown,
+                                          .confine_first = true};
     static struct mail m; /* reachable until the very end, for leak checkers */
     list_init(&m.ports);
     list_init(&m.logins);

@@ -5,7 +5,6 @@
 
 #include "base/logline.h"
 #include "daemon/supervisor/children.h"
-#include "daemon/supervisor/pages.h"
 #include "daemon/supervisor/quarantine.h"
 #include "io/loop.h"
 
@@ -25,7 +24,6 @@ struct child {
     uint32_t serial;     /* its index for its peers */
     pid_t pid;           /* 0: not running */
     struct channel *ch;
-    struct page *page; /* what it counts in; NULL: none */
     bool ready, reloading;
     enum phase phase;
     uint32_t connections, sessions; /* of a retired one, as it said */
@@ -47,8 +45,6 @@ struct children {
     uint32_t next_serial;
     bool was_ready, reloading, stopping, ended;
     struct loop_timer kill_timer;
-    struct pages *pages;
-    int log_fd; /* -1: standard error */
     struct quarantine quarantine;
     struct worknotes **notes; /* of each mail process, over all its lives */
     int *notes_fd;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/logline.h"
 #include "conf/rules.h"
+#include "daemon/sandbox.h"
 #include "daemon/skeleton.h"
 #include "daemon/supervisor/children.h"
 #include "io/listen.h"
@@ -25,7 +26,7 @@ struct supervisor {
     struct conf *conf;
     struct children *children;
     struct sockets sockets;
-    int lock_fd, log_fd, code;
+    int lock_fd, code;
 };
 
 static const char usage[] =
@@ -107,6 +108,23 @@ static int open_sockets(struct supervisor *s, struct err *err)
     return r;
 }
 
+/* What a root that hands its state directory to process.mail_user has made in it itself. */
+static int give_state(struct supervisor *s, uid_t uid, gid_t gid, struct err *err)
+{
+    struct listening *l;
+    autobuf run = BUF_INIT(4096);
+    path_in_state(s, "run", &run);
+    int r = fchown(s->lock_fd, uid, gid);
+    if (r == 0)
+        r = lchown(run.p, uid, gid);
+    list_each(l, &s->sockets.all, link)
+    {
+        if (l->kind == LISTENER_CONTROL && !l->inherited && r == 0)
+            r = lchown(l->address, uid, gid);
+    }
+    return r < 0 ? err_set_errno(err, "giving %s to its user", s->conf->state_dir) : 0;
+}
+
 /* systemd's sd_notify(3), for Type=notify. */
 static void notify(const char *text)
 {
@@ -130,28 +148,6 @@ static void notify_reloading(void)
     snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)clock_monotonic_us());
     notify(text);
-}
-
-/* The log. Sandboxed processes cannot connect: they get the socket, anew with every reload, since
- * the one who reads it may have been restarted. */
-static void set_log(struct supervisor *s, const struct conf *c)
-{
-    struct err err;
-    int fd = -1;
-    if (c->log_to != LOG_STDERR) {
-        fd = log_socket_open((enum log_to)c->log_to, c->log_socket, &err);
-        if (fd < 0)
-            log_event(LOG_WARNING, "log-unreachable", "msg", err.text, NULL);
-        else
-            log_set_socket(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-    }
-    daemon_set_log(c);
-    if (fd < 0)
-        return;
-    if (s->children)
-        children_log_to(s->children, fd);
-    else
-        s->log_fd = fd;
 }
 
 /* Life. */
@@ -248,7 +244,7 @@ static void reload(struct supervisor *s)
         notify("READY=1");
         return;
     }
-    set_log(s, c);
+    log_set_level((enum log_level)c->log_level);
     children_reload(s->children, c);
     conf_free(s->conf);
     s->conf = c;
@@ -285,14 +281,20 @@ static int find_programs(struct buf *out, struct err *err)
 
 static int prepare(struct supervisor *s, struct buf *programs, struct err *err)
 {
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
     int r = conf_check(s->conf, err);
     if (r == 0)
         r = find_programs(programs, err);
     if (r == 0)
         r = make_dir(s->conf->state_dir, err);
     if (r == 0)
+        r = sandbox_own_state(s->conf, &uid, &gid, err);
+    if (r == 0)
         r = lock_state(s, err);
-    return r == 0 ? open_sockets(s, err) : r;
+    if (r == 0)
+        r = open_sockets(s, err);
+    return r == 0 && uid != geteuid() ? give_state(s, uid, gid, err) : r;
 }
 
 static int run(struct supervisor *s)
@@ -303,9 +305,9 @@ static int run(struct supervisor *s)
     struct loop_signal *handlers[ARRAY_LEN(signals)];
     struct err err = {0};
     autobuf programs = BUF_INIT(8192);
+    log_set_level((enum log_level)s->conf->log_level);
     sockets_init(&s->sockets);
     daemon_prepare();
-    set_log(s, s->conf);
     if (sockets_inherit(&s->sockets, &err) < 0 || prepare(s, &programs, &err) < 0) {
         log_event(LOG_ERROR, "start-failed", "msg", err.text, NULL);
         sockets_done(&s->sockets);
@@ -313,7 +315,6 @@ static int run(struct supervisor *s)
     }
     s->loop = loop_new();
     s->children = children_new(s->loop, s->conf, programs.p, s->lock_fd, &s->sockets, &ops, s);
-    children_log_to(s->children, take_fd(&s->log_fd));
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         handlers[i] = loop_signal_new(s->loop, signals[i], on_signal, s);
     if (children_start(s->children, &err) < 0) {
@@ -346,8 +347,7 @@ int main(int argc, char **argv)
                                             {"version", no_argument, NULL, OPT_VERSION},
                                             {"help", no_argument, NULL, OPT_HELP},
                                             {NULL, 0, NULL, 0}};
-    struct supervisor s = {
-        .file = MARTLET_SYSCONFDIR "/martlet/martlet.conf", .lock_fd = -1, .log_fd = -1};
+    struct supervisor s = {.file = MARTLET_SYSCONFDIR "/martlet/martlet.conf", .lock_fd = -1};
     struct err err;
     bool check = false;
     int o;

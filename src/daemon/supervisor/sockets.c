@@ -12,15 +12,12 @@
 
 enum { BACKLOG = 1024, LISTEN_FDS_FIRST = 3 };
 
-static const enum listener_kind kinds[] = {LISTENER_IMAP, LISTENER_IMAPS, LISTENER_LMTP,
-                                           LISTENER_METRICS};
+static const enum listener_kind kinds[] = {LISTENER_IMAP, LISTENER_IMAPS, LISTENER_LMTP};
 
 static const char *kind_name(enum listener_kind k)
 {
-    static const char *const names[] = {[LISTENER_IMAP] = "imap",
-                                        [LISTENER_IMAPS] = "imaps",
-                                        [LISTENER_LMTP] = "lmtp",
-                                        [LISTENER_METRICS] = "metrics"};
+    static const char *const names[] = {
+        [LISTENER_IMAP] = "imap", [LISTENER_IMAPS] = "imaps", [LISTENER_LMTP] = "lmtp"};
     return names[k];
 }
 
@@ -28,8 +25,7 @@ static const struct conf_list *wanted_list(const struct conf *c, enum listener_k
 {
     return k == LISTENER_IMAP    ? &c->imap_listen
            : k == LISTENER_IMAPS ? &c->imaps_listen
-           : k == LISTENER_LMTP  ? &c->lmtp_listen
-                                 : &c->metrics_listen;
+                                 : &c->lmtp_listen;
 }
 
 void sockets_init(struct sockets *s)

@@ -1,9 +1,9 @@
 /* daemon/supervisor/sockets.h: the listening sockets: those that the configuration names, those
  * that systemd hands over (sd_listen_fds(3)), and one a mail process for martletctl.
  *
- * A socket from systemd with FileDescriptorName imap, imaps, lmtp or metrics takes the place of the
- * setting of that kind (imap.listen, ...) as a whole; with another name it takes the place of the
- * one address in the settings that it is bound to. It is never closed while Martlet runs: whoever
+ * A socket from systemd with FileDescriptorName imap, imaps or lmtp takes the place of the setting
+ * of that kind (imap.listen, ...) as a whole; with another name it takes the place of the one
+ * address in the settings that it is bound to. It is never closed while Martlet runs: whoever
  * started Martlet keeps it as well, and a connection that comes between two Martlets waits in it.
  *
  * Ownership: descriptors belong to their struct listening. One thread. */
@@ -33,7 +33,7 @@ struct sockets {
     struct list strangers; /* from systemd, not yet known what for */
     uint32_t next_id;
     size_t count;
-    bool given[LISTENER_METRICS + 1]; /* systemd decides for this kind */
+    bool given[LISTENER_CONTROL + 1]; /* systemd decides for this kind */
 };
 
 void sockets_init(struct sockets *s);
@@ -45,8 +45,7 @@ int sockets_inherit(struct sockets *s, struct err *err) must_check;
  * everything is as before. */
 int sockets_prepare(struct sockets *s, const struct conf *c, struct err *err) must_check;
 /* dir/control.N for each of n mail processes. */
-int sockets_open_control(struct sockets *s, const char *dir, unsigned n,
-                         struct err *err) must_check;
+int sockets_open_control(struct sockets *s, const char *dir, unsigned n, struct err *err) must_check;
 /* Closes it. */
 void sockets_remove(struct sockets *s, struct listening *l);
 /* Sockets from systemd that nothing in the settings uses are logged. */

@@ -5,11 +5,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/random.h"
 #include "ipc/channel.h"
+#include "store/backup_stage.h"
 #include "tools/martletctl/access.h"
 #include "tools/martletctl/table.h"
 
-enum { PROCESSES_MAX = 256, DISCARD_MS = 30000 };
+enum { PROCESSES_MAX = 256 };
 
 struct server {
     struct ctl *ctl;
@@ -209,47 +211,48 @@ static void on_result(void *arg, struct span text)
             report_found(r, &(struct found){kinds[i], n[0], n[1], n[2], n[3], text});
 }
 
+/* Backups come and go by way of the state directory, which is all that the server reaches. */
+static void stage_path(const struct server *s, struct buf *to)
+{
+    autofree char *dir = realpath(s->ctl->conf->state_dir, NULL); /* it may be relative to us */
+    buf_printf(to, "%s/run/stage-%08x", dir ? dir : "", (unsigned)random_u64());
+}
+
+static int ask(struct server *s, const char *account, const char *argument, struct report *report,
+               struct span *ret_text)
+{
+    autobuf args = BUF_INIT(MESSAGE_MAX);
+    control_args_put(&args, span_str(account));
+    if (argument)
+        control_args_put(&args, span_str(argument));
+    return server_ask(s, server_process_of(s, span_str(account)), s->ctl->command->name,
+                      buf_span(&args), on_result, report, ret_text, INT_MAX);
+}
+
 static void run(void *ctx, const char *account, const char *dir, struct report *report)
 {
     struct server *s = ctx;
-    struct span text;
-    autobuf args = BUF_INIT(MESSAGE_MAX);
-    control_args_put(&args, span_str(account));
-    if (dir)
-        control_args_put(&args, span_str(dir));
-    else if (ctl_has(s->ctl, OPTION_ERASE))
-        control_args_put(&args, SPAN("erase"));
+    struct span text = SPAN_EMPTY;
+    struct err err = {0};
+    int rc = 0;
+    autobuf stage = BUF_INIT(BUF_UNLIMITED);
+    bool restore = strcmp(s->ctl->command->name, "restore") == 0;
     report_begin(report, account);
-    int rc = server_ask(s, server_process_of(s, span_str(account)), s->ctl->command->name,
-                        buf_span(&args), on_result, report, &text, INT_MAX);
-    report_end(report, rc, text);
-}
-
-static void keep_id(void *arg, struct span text)
-{
-    struct span key, value;
-    while (control_args_next(&text, &key) && control_args_next(&text, &value))
-        if (span_eq(key, SPAN("id")))
-            buf_put_span(arg, value);
-}
-
-static int discard(void *ctx, const char *account, struct err *err)
-{
-    struct server *s = ctx;
-    struct span why = SPAN_EMPTY;
-    autobuf args = BUF_INIT(MESSAGE_MAX), id = BUF_INIT(256);
-    unsigned process = server_process_of(s, span_str(account));
-    control_args_put(&args, span_str(account));
-    int rc =
-        server_ask(s, process, "account-discard", buf_span(&args), keep_id, &id, &why, DISCARD_MS);
-    if (rc == 0) {
-        control_args_put(&args, buf_span(&id));
-        rc =
-            server_ask(s, 0, "account-forget", buf_span(&args), NULL, NULL, &why, SERVER_ANSWER_MS);
-    }
+    if (dir)
+        stage_path(s, &stage);
+    if (dir && restore)
+        rc = backup_bring(dir, stage.p, s->ctl->conf->state_dir, &err);
     if (rc == 0)
-        rc = server_ask(s, process, "account-erase", SPAN_EMPTY, NULL, NULL, &why, INT_MAX);
-    return rc ? err_set(err, rc, SPAN_FMT, SPAN_ARG(why)) : 0;
+        rc = ask(s, account,
+                 dir                             ? stage.p
+                 : ctl_has(s->ctl, OPTION_ERASE) ? "erase"
+                                                 : NULL,
+                 report, &text);
+    if (rc == 0 && dir && !restore)
+        rc = backup_collect(stage.p, dir, &err);
+    if (dir)
+        backup_unstage(stage.p);
+    report_end(report, rc, err.code ? span_str(err.text) : text);
 }
 
 static void close_server(void *ctx)
@@ -260,6 +263,6 @@ static void close_server(void *ctx)
 int access_open_server(struct ctl *c, struct server *s, struct access *ret)
 {
     (void)c;
-    *ret = (struct access){s, accounts, run, discard, close_server};
+    *ret = (struct access){s, accounts, run, close_server};
     return 0;
 }
