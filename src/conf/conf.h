@@ -37,6 +37,8 @@ struct conf {
     const char *state_dir;
 
     struct conf_list imap_listen, imaps_listen, lmtp_listen; /* "address:port", or "/path" (LMTP) */
+    struct conf_list proxy_imap_listen, proxy_imaps_listen;  /* behind a proxy (wire/proxy.h) */
+    struct conf_list proxy_trusted;                          /* networks */
     const char *tls_certificate, *tls_key;
     struct conf_list tls_certificates; /* certificate, key, certificate, key, ... */
     uint64_t tls_minimum;              /* enum conf_tls_version */
@@ -55,6 +57,8 @@ struct conf {
     const char *auth_users_file;
     const char *auth_any_user_password;                  /* secret */
     uint64_t auth_failure_delay, auth_failure_delay_max; /* milliseconds */
+    struct conf_list auth_mta_listen;                    /* paths */
+    const char *auth_mta_mode, *auth_mta_group;
 
     uint64_t imap_literal; /* enum conf_literal */
     bool imap_side_by_side;

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/network.h"
 #include "conf/conf_int.h"
 
 struct check {
@@ -155,6 +156,38 @@ static void check_lmtp(struct check *k)
     }
 }
 
+/* Who may speak for others is never left to a default. */
+static void check_proxy(struct check *k)
+{
+    const struct conf *c = k->conf;
+    struct network n;
+    for (size_t i = 0; i < c->proxy_trusted.count; i++)
+        if (!network_parse(span_str(c->proxy_trusted.items[i]), &n))
+            mistake(k, "proxy.trusted",
+                    "\"%s\" is not an address or network; allowed are such as 192.0.2.7, "
+                    "192.0.2.0/24 and 2001:db8::/32",
+                    c->proxy_trusted.items[i]);
+    if (c->proxy_imap_listen.count + c->proxy_imaps_listen.count && !c->proxy_trusted.count)
+        mistake(k, "proxy.trusted",
+                "it is empty, so nobody could use the addresses that are for proxies; name the "
+                "proxies, such as [\"192.0.2.7\"]");
+}
+
+static void check_mta(struct check *k)
+{
+    const struct conf *c = k->conf;
+    for (size_t i = 0; i < c->auth_mta_listen.count; i++)
+        if (c->auth_mta_listen.items[i][0] != '/')
+            mistake(k, "auth.mta_listen",
+                    "\"%s\" is not the path of a UNIX socket: who can connect may try passwords "
+                    "unseen, so that it is not offered to the network",
+                    c->auth_mta_listen.items[i]);
+    if (strspn(c->auth_mta_mode, "01234567") != strlen(c->auth_mta_mode) ||
+        strlen(c->auth_mta_mode) > 4 || !*c->auth_mta_mode)
+        mistake(k, "auth.mta_mode", "\"%s\" is not a mode; allowed are such as 0660",
+                c->auth_mta_mode);
+}
+
 /* --- TLS --- */
 
 static void check_file(struct check *k, const char *setting, const char *path, const char *why)
@@ -255,7 +288,7 @@ static void check_mailboxes(struct check *k)
 
 static void (*const rules[])(struct check *k) = {check_state_dir, check_listeners, check_any_user,
                                                  check_lmtp,      check_tls,       check_limits,
-                                                 check_mailboxes};
+                                                 check_mailboxes, check_proxy,     check_mta};
 
 size_t conf_check_all(const struct conf *c, void (*each)(void *arg, const struct conf_problem *p),
                       void *arg)

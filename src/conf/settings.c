@@ -63,6 +63,17 @@ const struct setting conf_settings[] = {
     LISTEN("lmtp.listen", lmtp_listen, "[\"127.0.0.1:24\"]",
            "Addresses and ports, or paths of UNIX sockets, where mail is delivered by LMTP."),
 
+    LISTEN(
+        "proxy.imap_listen", proxy_imap_listen, "[]",
+        "The same as imap.listen, behind a proxy such as HAProxy that speaks the PROXY protocol\n"
+        "(version 1 or 2): every connection must begin with its header, which says who the\n"
+        "client is. Such addresses are for the proxy only."),
+    LISTEN("proxy.imaps_listen", proxy_imaps_listen, "[]",
+           "The same for IMAP over TLS: the header comes before the TLS handshake."),
+    LIST("proxy.trusted", proxy_trusted, "[]",
+         "Addresses and networks (192.0.2.0/24) of the proxies. Others are refused on the\n"
+         "proxy's addresses."),
+
     STRING("tls.certificate", tls_certificate, "/etc/martlet/cert.pem",
            "Certificate chain (PEM). Read again on SIGHUP."),
     STRING("tls.key", tls_key, "/etc/martlet/key.pem",
@@ -122,10 +133,17 @@ const struct setting conf_settings[] = {
            "For tests: every name logs in with this password and gets an account. Refused unless\n"
            "every listener is on a loopback address."),
     MILLIS("auth.failure_delay", auth_failure_delay, "500ms", 0, 60000,
-           "How long the answer to a wrong password waits; doubled with every further failure of\n"
-           "that name or address."),
+           "How long the answer to a wrong password waits, and the first gap that is kept between\n"
+           "attempts when an account or a network has failed often; doubled with every failure."),
     MILLIS("auth.failure_delay_max", auth_failure_delay_max, "8s", 0, 60000,
-           "The longest such delay."),
+           "The widest such gap."),
+    LISTEN("auth.mta_listen", auth_mta_listen, "[]",
+           "Paths of UNIX sockets on which an MTA has senders authenticated, by the Dovecot\n"
+           "authentication protocol (Postfix: smtpd_sasl_type = dovecot)."),
+    STRING("auth.mta_mode", auth_mta_mode, "\"0660\"",
+           "Permissions of these sockets: whoever can connect can try passwords."),
+    STRING("auth.mta_group", auth_mta_group, "\"\"",
+           "Group of these sockets, by name, such as postfix. Empty: that of the supervisor."),
 
     CHOICE("imap.literal", imap_literal, "plus", "plus minus",
            "Offer LITERAL+ (any size) or LITERAL- (up to 4096 bytes), RFC 7888."),
@@ -230,7 +248,7 @@ bool conf_setting_fixed(const struct setting *s)
 
 bool conf_listen_takes_paths(const struct setting *s)
 {
-    return s->offset == AT(lmtp_listen);
+    return s->offset == AT(lmtp_listen) || s->offset == AT(auth_mta_listen);
 }
 
 const char *conf_type_name(enum conf_type t)

@@ -105,7 +105,11 @@ enum listener_kind {
     LISTENER_IMAPS,
     LISTENER_LMTP,
     LISTENER_CONTROL,
-    LISTENER_METRICS
+    LISTENER_METRICS,
+    LISTENER_IMAP_PROXY, /* a PROXY header comes first (wire/proxy.h) */
+    LISTENER_IMAPS_PROXY,
+    LISTENER_MTA, /* authentication for an MTA, to auth */
+    LISTENER_KIND_COUNT
 };
 
 enum auth_failure {

@@ -50,7 +50,7 @@ void session_authenticate(struct session *s, struct span mechanism, bool has_ini
     m.u.auth_start.initial = initial;
     m.u.auth_start.service = SPAN("imap");
     m.u.auth_start.peer.address = span_str(s->peer);
-    m.u.auth_start.peer.tls = s->tls;
+    m.u.auth_start.peer.tls = s->tls || s->tls_ended;
     m.u.auth_start.peer.secure = session_plaintext_allowed(s);
     if (s->pump) {
         tls_pump_bindings(s->pump, &bindings);
@@ -128,7 +128,7 @@ static int give_to_mail(struct session *s, struct span user)
     m.u.handover.user = user;
     m.u.handover.tag = buf_span(&s->tag);
     m.u.handover.authenticate = s->authenticate;
-    m.u.handover.tls = s->tls;
+    m.u.handover.tls = s->tls || s->tls_ended;
     m.u.handover.tls_version = s->pump ? span_str(tls_pump_version(s->pump)) : SPAN_EMPTY;
     m.u.handover.peer = span_str(s->peer);
     m.u.handover.client_name = s->client_name ? span_str(s->client_name) : SPAN_EMPTY;

@@ -26,7 +26,7 @@ void session_bad(struct session *s, struct span tag, const char *reason)
 void session_capabilities(const struct session *s, struct buf *out)
 {
     struct capability_state state = {
-        .tls = s->tls,
+        .tls = s->tls || s->tls_ended,
         .starttls = s->login->tls != NULL,
         .plaintext = session_plaintext_allowed(s),
         .literal_minus = s->login->daemon->conf->imap_literal == CONF_LITERAL_MINUS,
@@ -70,8 +70,9 @@ static void do_logout(struct session *s, struct span tag)
  * 6.2.1). */
 static void do_starttls(struct session *s, struct span tag)
 {
-    if (s->tls || !s->login->tls) {
-        session_bad(s, tag, s->tls ? "TLS is active already" : "TLS is not available");
+    if (s->tls || s->tls_ended || !s->login->tls) {
+        session_bad(s, tag,
+                    s->tls || s->tls_ended ? "TLS is active already" : "TLS is not available");
         return;
     }
     int pair[2];

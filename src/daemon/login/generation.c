@@ -26,7 +26,8 @@ bool generation_spent(const struct login *login)
  */
 uint64_t login_connections(const struct login *login)
 {
-    return login->session_count - login->tls_session_count + login->pump_count;
+    return login->session_count - login->tls_session_count + login->pump_count +
+           login->proxied_count;
 }
 
 static void tell(struct login *login)

@@ -21,7 +21,16 @@ struct port {
     struct listener *listener;
     uint32_t id;
     int fd; /* until the listener is made */
-    bool tls;
+    bool tls, proxied;
+};
+
+/* A connection that was accepted. */
+struct client {
+    int fd;
+    struct address peer, local; /* as a proxy says, behind one */
+    bool tls;                   /* it begins with a handshake */
+    bool tls_ended;             /* it is TLS as far as a trusted proxy */
+    bool remote; /* through a proxy, from another host, whatever the addresses look like */
 };
 
 struct peer {
@@ -47,6 +56,8 @@ struct login {
     struct peer auth, mail[PEERS_MAX];
     struct list sessions; /* oldest first */
     size_t session_count, tls_session_count;
+    struct list proxied; /* their proxy's header has not come yet; oldest first */
+    size_t proxied_count;
     size_t pump_count;      /* TLS connections, before and after login */
     uint64_t taken, served; /* connections and logins in all its life (generation.c) */
     uint64_t elsewhere;     /* connections of retired processes of this slot */
@@ -79,13 +90,15 @@ struct session {
     struct buf rest;      /* input that arrived while auth had the word */
     char *peer, *client_name;
     bool tls, local;
+    bool tls_ended;    /* the client speaks TLS with a trusted proxy */
     bool authenticate; /* the command under way is AUTHENTICATE, not LOGIN */
     bool drop_input;   /* STARTTLS: what came with it in plain text is not read */
     unsigned bad;
 };
 
 /* session.c */
-void session_new(struct login *login, int fd, const struct address *peer, bool tls);
+/* Takes client->fd. */
+void session_new(struct login *login, const struct client *client);
 void session_free(struct session *s);
 /* "* BYE text", then the end. */
 void session_bye(struct session *s, const char *text);
@@ -119,6 +132,10 @@ void session_auth_cancel(struct session *s);
 void certificates_init(struct login *login);
 void certificates_message(struct login *login, const struct message *m);
 void certificates_reload(struct login *login); /* other settings */
+
+/* proxied.c: takes fd; a session when the proxy has said who the client is. */
+void proxied_new(struct login *login, int fd, const struct address *proxy, bool tls);
+void proxied_free_all(struct login *login);
 
 /* main.c: with START, and all that is needed to serve: listens. */
 void login_start_when_ready(struct login *login);

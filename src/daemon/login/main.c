@@ -17,7 +17,8 @@ void login_check_limits(struct login *login)
 {
     struct port *p;
     bool pause = full(login) || generation_spent(login);
-    if ((login->stopping || login->retired) && !login->session_count && !login->pump_count) {
+    if ((login->stopping || login->retired) && !login->session_count && !login->pump_count &&
+        !login->proxied_count) {
         daemon_exit(login->daemon);
         return;
     }
@@ -45,7 +46,15 @@ static void on_accept(void *arg, int fd, const struct address *peer)
         session_drop(oldest, "Too many connections that have not logged in");
     }
     login->taken++;
-    session_new(login, fd, peer, p->tls);
+    if (p->proxied) {
+        if (login->proxied_count >= login->daemon->conf->login_unfinished)
+            proxied_free_all(login);
+        proxied_new(login, fd, peer, p->tls);
+    } else {
+        struct client client = {.fd = fd, .peer = *peer, .tls = p->tls};
+        address_of_socket(fd, &client.local);
+        session_new(login, &client);
+    }
     generation_check(login);
     login_check_limits(login);
 }
@@ -140,7 +149,8 @@ static void on_listener(struct daemon *d, enum listener_kind kind, uint32_t id, 
     p->login = login;
     p->id = id;
     p->fd = fd;
-    p->tls = kind == LISTENER_IMAPS;
+    p->tls = kind == LISTENER_IMAPS || kind == LISTENER_IMAPS_PROXY;
+    p->proxied = kind == LISTENER_IMAP_PROXY || kind == LISTENER_IMAPS_PROXY;
     list_push_back(&login->ports, &p->link);
     if (login->retired)
         login_port_free(p);
@@ -218,6 +228,7 @@ static void on_shutdown(struct daemon *d)
     list_each_safe(p, next_port, &login->ports, link) login_port_free(p);
     loop_timer_cancel(&login->tell);
     list_each_safe(s, next, &login->sessions, link) session_bye(s, "Server is shutting down");
+    proxied_free_all(login);
     login_check_limits(login);
 }
 
@@ -233,6 +244,7 @@ int main(void)
     static struct login login; /* reachable until the very end, for leak checkers */
     list_init(&login.ports);
     list_init(&login.sessions);
+    list_init(&login.proxied);
     login.next_session = random_u64() << 24; /* distinct among processes and restarts */
     login.next_auth = 1;
     return daemon_run(ROLE_LOGIN, &ops, &login);

@@ -11,7 +11,7 @@ static const struct conn_ops conn_ops = {.input = on_input, .eof = on_eof, .clos
 
 bool session_plaintext_allowed(const struct session *s)
 {
-    return s->tls || s->local || s->login->daemon->conf->login_plaintext;
+    return s->tls || s->tls_ended || s->local || s->login->daemon->conf->login_plaintext;
 }
 
 static void on_pump_done(void *arg);
@@ -185,32 +185,31 @@ static void greet(struct session *s)
     session_status(s, SPAN("*"), "OK", code.p, "Martlet ready");
 }
 
-void session_new(struct login *login, int fd, const struct address *peer, bool tls)
+void session_new(struct login *login, const struct client *client)
 {
     int pair[2];
-    if (tls && (!login->tls || fdpass_pair_stream(pair, NULL) < 0)) {
-        close(fd);
+    if (client->tls && (!login->tls || fdpass_pair_stream(pair, NULL) < 0)) {
+        close(client->fd);
         return;
     }
     struct session *s = xnew(struct session);
-    struct address local;
     autobuf host = BUF_INIT(128);
-    address_format_host(peer, &host);
-    address_of_socket(fd, &local);
+    address_format_host(&client->peer, &host);
     s->login = login;
     s->id = login->next_session++;
     s->peer = buf_take(&host);
-    s->local = address_is_loopback(&local);
+    s->local = address_is_loopback(&client->local) && !client->remote;
+    s->tls_ended = client->tls_ended;
     buf_init(&s->tag, 2 * INPUT_MAX);
     buf_init(&s->rest, BUF_UNLIMITED);
     frame_init(&s->frame, &login->limits);
     loop_timer_init(&s->timeout, on_timeout);
     list_push_back(&login->sessions, &s->link);
     login->session_count++;
-    if (tls) {
-        session_start_tls(s, fd, pair);
+    if (client->tls) {
+        session_start_tls(s, client->fd, pair);
     } else {
-        s->conn = conn_new(login->daemon->loop, fd, &conn_ops, s);
+        s->conn = conn_new(login->daemon->loop, client->fd, &conn_ops, s);
         conn_set_input_max(s->conn, INPUT_MAX);
     }
     loop_timer_set(login->daemon->loop, &s->timeout, login->daemon->conf->login_timeout * 1000);

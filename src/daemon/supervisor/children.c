@@ -111,8 +111,13 @@ static void send_config(struct child *c)
 
 static bool wants(const struct child *c, const struct listening *l)
 {
-    bool imap = l->kind == LISTENER_IMAP || l->kind == LISTENER_IMAPS;
-    if (c->role != (imap ? ROLE_LOGIN : ROLE_MAIL) || c->phase >= PHASE_RETIRED || !c->ch)
+    static const enum role takers[LISTENER_KIND_COUNT] = {
+        [LISTENER_IMAP] = ROLE_LOGIN,       [LISTENER_IMAPS] = ROLE_LOGIN,
+        [LISTENER_IMAP_PROXY] = ROLE_LOGIN, [LISTENER_IMAPS_PROXY] = ROLE_LOGIN,
+        [LISTENER_LMTP] = ROLE_MAIL,        [LISTENER_CONTROL] = ROLE_MAIL,
+        [LISTENER_METRICS] = ROLE_METRICS,  [LISTENER_MTA] = ROLE_AUTH,
+    };
+    if (c->role != takers[l->kind] || c->phase >= PHASE_RETIRED || !c->ch)
         return false;
     return l->only_index < 0 || (unsigned)l->only_index == c->index;
 }

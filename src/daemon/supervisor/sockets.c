@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,20 +13,23 @@
 
 enum { BACKLOG = 1024, LISTEN_FDS_FIRST = 3 };
 
-static const enum listener_kind kinds[] = {LISTENER_IMAP, LISTENER_IMAPS, LISTENER_LMTP};
+/* What the settings can ask for, with the names that sockets from systemd have. */
+static const struct kind {
+    enum listener_kind kind;
+    const char *name;
+    size_t setting; /* a struct conf_list in struct conf */
+} kinds[] = {
+    {LISTENER_IMAP, "imap", offsetof(struct conf, imap_listen)},
+    {LISTENER_IMAPS, "imaps", offsetof(struct conf, imaps_listen)},
+    {LISTENER_LMTP, "lmtp", offsetof(struct conf, lmtp_listen)},
+    {LISTENER_IMAP_PROXY, "imap-proxy", offsetof(struct conf, proxy_imap_listen)},
+    {LISTENER_IMAPS_PROXY, "imaps-proxy", offsetof(struct conf, proxy_imaps_listen)},
+    {LISTENER_MTA, "mta-auth", offsetof(struct conf, auth_mta_listen)},
+};
 
-static const char *kind_name(enum listener_kind k)
+static const struct conf_list *wanted_list(const struct conf *c, const struct kind *k)
 {
-    static const char *const names[] = {
-        [LISTENER_IMAP] = "imap", [LISTENER_IMAPS] = "imaps", [LISTENER_LMTP] = "lmtp"};
-    return names[k];
-}
-
-static const struct conf_list *wanted_list(const struct conf *c, enum listener_kind k)
-{
-    return k == LISTENER_IMAP    ? &c->imap_listen
-           : k == LISTENER_IMAPS ? &c->imaps_listen
-                                 : &c->lmtp_listen;
+    return (const struct conf_list *)(const void *)((const char *)c + k->setting);
 }
 
 void sockets_init(struct sockets *s)
@@ -41,7 +45,7 @@ void sockets_remove(struct sockets *s, struct listening *l)
     s->count--;
     if (l->fd >= 0)
         close(l->fd);
-    if (l->address && l->address[0] == '/' && !l->inherited && l->kind == LISTENER_LMTP)
+    if (l->address && l->address[0] == '/' && !l->inherited && l->kind != LISTENER_CONTROL)
         unlink(l->address);
     free(l->address);
     free(l);
@@ -115,8 +119,8 @@ static int inherit_one(struct sockets *s, int number, struct span name, struct e
         return err_set(err, ERR_INVALID, "LISTEN_FDS: descriptor %d is not a listening socket",
                        number);
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        if (span_eq(name, span_str(kind_name(kinds[i]))))
-            kind = kinds[i];
+        if (span_eq(name, span_str(kinds[i].name)))
+            kind = kinds[i].kind;
     describe(number, &address);
     /* Out of the way of what a child gets by number. */
     int fd = fcntl(number, F_DUPFD_CLOEXEC, SUPERVISOR_FD + 7);
@@ -196,7 +200,22 @@ static struct listening *find(struct sockets *s, enum listener_kind kind, const 
     return NULL;
 }
 
-static int want(struct sockets *s, enum listener_kind kind, const char *text, struct err *err)
+/* Who may connect to the MTA's socket. */
+static int set_owner(const struct conf *c, const char *path, struct err *err)
+{
+    struct group *g = NULL;
+    if (*c->auth_mta_group && !(g = getgrnam(c->auth_mta_group)))
+        return err_set(err, ERR_NOT_FOUND, "auth.mta_group: there is no group \"%s\"",
+                       c->auth_mta_group);
+    if (g && chown(path, (uid_t)-1, g->gr_gid) < 0)
+        return err_set_errno(err, "%s: chown", path);
+    if (chmod(path, (mode_t)strtoul(c->auth_mta_mode, NULL, 8)) < 0)
+        return err_set_errno(err, "%s: chmod", path);
+    return 0;
+}
+
+static int want(struct sockets *s, const struct conf *c, enum listener_kind kind, const char *text,
+                struct err *err)
 {
     struct address a;
     struct listening *l = find(s, kind, text);
@@ -208,9 +227,10 @@ static int want(struct sockets *s, enum listener_kind kind, const char *text, st
     if (fd == 0 && text[0] != '/')
         fd = listen_tcp(&a, BACKLOG, err);
     int r = add(s, &s->all, kind, text, fd, &l, err);
-    if (r == 0)
-        l->fresh = true;
-    return r;
+    if (r < 0)
+        return r;
+    l->fresh = true;
+    return kind == LISTENER_MTA ? set_owner(c, text, err) : 0;
 }
 
 /* Takes back what sockets_prepare began. */
@@ -238,9 +258,9 @@ int sockets_prepare(struct sockets *s, const struct conf *c, struct err *err)
     int r = 0;
     list_each(l, &s->all, link) l->wanted = l->inherited || l->kind == LISTENER_CONTROL;
     for (size_t i = 0; i < ARRAY_LEN(kinds) && r == 0; i++) {
-        const struct conf_list *list = wanted_list(c, kinds[i]);
-        for (size_t k = 0; k < list->count && r == 0 && !s->given[kinds[i]]; k++)
-            r = want(s, kinds[i], list->items[k], err);
+        const struct conf_list *list = wanted_list(c, &kinds[i]);
+        for (size_t k = 0; k < list->count && r == 0 && !s->given[kinds[i].kind]; k++)
+            r = want(s, c, kinds[i].kind, list->items[k], err);
     }
     if (r < 0)
         give_up(s);

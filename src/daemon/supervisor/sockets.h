@@ -33,7 +33,7 @@ struct sockets {
     struct list strangers; /* from systemd, not yet known what for */
     uint32_t next_id;
     size_t count;
-    bool given[LISTENER_CONTROL + 1]; /* systemd decides for this kind */
+    bool given[LISTENER_KIND_COUNT]; /* systemd decides for this kind */
 };
 
 void sockets_init(struct sockets *s);
@@ -45,7 +45,8 @@ int sockets_inherit(struct sockets *s, struct err *err) must_check;
  * everything is as before. */
 int sockets_prepare(struct sockets *s, const struct conf *c, struct err *err) must_check;
 /* dir/control.N for each of n mail processes. */
-int sockets_open_control(struct sockets *s, const char *dir, unsigned n, struct err *err) must_check;
+int sockets_open_control(struct sockets *s, const char *dir, unsigned n,
+                         struct err *err) must_check;
 /* Closes it. */
 void sockets_remove(struct sockets *s, struct listening *l);
 /* Sockets from systemd that nothing in the settings uses are logged. */
