@@ -65,7 +65,7 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
     [MESSAGE_METRICS] = {"METRICS", MESSAGE_FD_REQUIRED, {U32(metrics.role), U32(metrics.index)}},
     [MESSAGE_LOG] = {"LOG", MESSAGE_FD_REQUIRED, {{0}}},
 
-    [MESSAGE_FULL] = {"FULL", MESSAGE_FD_NONE, {U32(load.connections), U32(load.sessions)}},
+    [MESSAGE_FULL] = {"FULL", MESSAGE_FD_NONE, {U32(load.connections), U32(load.sessions), U32(load.handshakes)}},
     [MESSAGE_RETIRE] = {"RETIRE", MESSAGE_FD_NONE, {{0}}},
     [MESSAGE_SHARE] = {"SHARE", MESSAGE_FD_NONE, {U32(load.connections)}},
 

@@ -49,8 +49,8 @@ enum message_kind {
     MESSAGE_LOG,      /* with a connected datagram socket for log lines (log.to) */
 
     /* Generations of login processes. One that has nearly served its group says FULL; when its
-     * successor accepts it gets RETIRE, accepts no more, says FULL again as its connections become
-     * fewer, and ends with the last one. SHARE tells the successor how many connections the
+     * successor accepts it gets RETIRE, accepts no more, says FULL at once and again as its
+     * connections become fewer, and ends with the last one. SHARE tells the successor how many connections the
      * retired ones of its slot still have. */
     MESSAGE_FULL,
     MESSAGE_RETIRE,
@@ -155,6 +155,7 @@ struct message {
         } metrics;
         struct {
             uint32_t connections, sessions; /* sessions: those of them that have logged in */
+            uint32_t handshakes;            /* TLS connections without a greeting yet */
         } load;                             /* FULL; SHARE with connections alone */
         struct {
             struct span account; /* 16 bytes */

@@ -8,7 +8,7 @@
 #include "base/logline.h"
 #include "daemon/login/login.h"
 
-enum { CONNECTIONS_PER_LOGIN = 64, TELL_MS = 1000 };
+enum { CONNECTIONS_PER_LOGIN = 64, TELL_MS = 1000, TELL_BUSY_MS = 20 };
 
 static bool beyond(const struct login *login, uint64_t part, uint64_t whole)
 {
@@ -30,24 +30,36 @@ uint64_t login_connections(const struct login *login)
            login->proxied_count;
 }
 
-static void tell(struct login *login)
+static uint32_t handshakes(const struct login *login)
+{
+    struct session *s;
+    uint32_t n = 0;
+    list_each(s, &login->sessions, link) n += s->pump && !tls_pump_established(s->pump);
+    return n;
+}
+
+static uint32_t tell(struct login *login)
 {
     struct message m = {.kind = MESSAGE_FULL};
     m.u.load.connections = (uint32_t)login_connections(login);
     m.u.load.sessions =
         (uint32_t)(login->pump_count - MIN(login->tls_session_count, login->pump_count));
-    if (login->told && m.u.load.connections == login->told_connections)
-        return;
+    m.u.load.handshakes = handshakes(login);
+    if (login->told && m.u.load.connections == login->told_connections &&
+        m.u.load.handshakes == login->told_handshakes)
+        return m.u.load.handshakes;
     login->told = true;
     login->told_connections = m.u.load.connections;
+    login->told_handshakes = m.u.load.handshakes;
     daemon_tell_supervisor(login->daemon, &m);
+    return m.u.load.handshakes;
 }
 
 static void on_tell(struct loop_timer *t)
 {
     struct login *login = container_of(t, struct login, tell);
-    tell(login);
-    loop_timer_set(login->daemon->loop, t, TELL_MS);
+    bool busy = tell(login) > 0;
+    loop_timer_set(login->daemon->loop, t, busy ? TELL_BUSY_MS : TELL_MS);
 }
 
 void generation_init(struct login *login)
@@ -60,16 +72,18 @@ void generation_check(struct login *login)
     if (login->full || login->retired || login->stopping || !beyond(login, 7, 8))
         return;
     login->full = true;
-    tell(login);
+    (void)tell(login);
 }
 
 static void retire(struct login *login)
 {
     struct port *p, *next;
+    if (!login->retired)
+        log_text(LOG_INFO, "retired", "goes on with %llu connections",
+                 (unsigned long long)login_connections(login));
     login->retired = true;
+    login->told = false;
     list_each_safe(p, next, &login->ports, link) login_port_free(p);
-    log_text(LOG_INFO, "retired", "goes on with %llu connections",
-             (unsigned long long)login_connections(login));
     on_tell(&login->tell);
     login_check_limits(login);
 }

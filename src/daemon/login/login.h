@@ -62,7 +62,7 @@ struct login {
     uint64_t taken, served; /* connections and logins in all its life (generation.c) */
     uint64_t elsewhere;     /* connections of retired processes of this slot */
     bool full, retired, told;
-    uint32_t told_connections;
+    uint32_t told_connections, told_handshakes;
     struct loop_timer tell;
     uint64_t next_session, next_auth;
     struct map by_auth; /* dialogues with auth that are under way: id -> session */

@@ -10,6 +10,7 @@
 #include "io/fdpass.h"
 
 enum {
+    QUIET_MS = 300,
     KILL_AFTER_MS = 1700,
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 10000,
@@ -294,7 +295,7 @@ static void on_message(void *owner, struct channel *ch, const struct message *m,
     if (m->kind == MESSAGE_READY)
         on_ready(c);
     else if (m->kind == MESSAGE_FULL)
-        generations_on_full(c, m->u.load.connections, m->u.load.sessions);
+        generations_on_full(c, m);
     else if (m->kind == MESSAGE_RELEASE)
         on_release(c->all, m->u.quarantine.account);
 }
@@ -305,7 +306,9 @@ static void on_closed(void *owner, struct channel *ch)
     struct child *c = owner;
     channel_free(ch);
     c->ch = NULL;
-    if (c->pid && !c->all->stopping)
+    if (c->all->stopping)
+        children_check_quiet(c->all);
+    else if (c->pid)
         kill(c->pid, SIGTERM);
 }
 
@@ -314,7 +317,7 @@ static void on_closed(void *owner, struct channel *ch)
 static void check_ended(struct children *all)
 {
     struct child *c;
-    if (!all->stopping || all->ended)
+    if (!all->told_to_end || all->ended)
         return;
     list_each(c, &all->list, link) if (c->pid) return;
     all->ended = true;
@@ -348,8 +351,10 @@ static void on_death(struct child *c, int status)
     c->ready = c->reloading = false;
     channel_free(c->ch);
     c->ch = NULL;
-    if (all->stopping)
+    if (all->stopping) {
+        children_check_quiet(all);
         return;
+    }
     if (c->phase == PHASE_SERVING || c->phase == PHASE_LEAVING || status)
         log_death(c, status);
     if (c->role == ROLE_MAIL && all->notes[c->index]) {
@@ -398,16 +403,16 @@ static void on_kill(struct loop_timer *t)
     }
 }
 
-void children_stop(struct children *all)
+static void tell_to_end(struct children *all)
 {
     struct message m = {.kind = MESSAGE_SHUTDOWN};
     struct child *c;
-    if (all->stopping)
+    if (all->told_to_end)
         return;
-    all->stopping = true;
+    all->told_to_end = true;
+    loop_timer_cancel(&all->quiet_timer);
     list_each(c, &all->list, link)
     {
-        loop_timer_cancel(&c->restart);
         if (c->ch)
             (void)channel_send(c->ch, &m, -1);
         else if (c->pid)
@@ -415,6 +420,38 @@ void children_stop(struct children *all)
     }
     loop_timer_set(all->loop, &all->kill_timer, KILL_AFTER_MS);
     check_ended(all);
+}
+
+void children_check_quiet(struct children *all)
+{
+    struct child *c;
+    list_each(c, &all->list, link) if (c->role == ROLE_LOGIN && c->ch && !c->quiet) return;
+    tell_to_end(all);
+}
+
+static void on_quiet(struct loop_timer *t)
+{
+    tell_to_end(container_of(t, struct children, quiet_timer));
+}
+
+/* First no new connections, while all that a handshake needs is still there: who has connected gets
+ * his greeting, whoever comes later waits in the sockets, if somebody keeps them. Then the end. */
+void children_stop(struct children *all)
+{
+    struct message m = {.kind = MESSAGE_RETIRE};
+    struct child *c;
+    if (all->stopping)
+        return;
+    all->stopping = true;
+    list_each(c, &all->list, link)
+    {
+        loop_timer_cancel(&c->restart);
+        c->quiet = false;
+        if (c->role == ROLE_LOGIN)
+            child_tell(c, &m);
+    }
+    loop_timer_set(all->loop, &all->quiet_timer, QUIET_MS);
+    children_check_quiet(all);
 }
 
 void children_reload(struct children *all, const struct conf *conf)
@@ -496,6 +533,7 @@ struct children *children_new(struct loop *l, const struct conf *conf, const cha
     all->notes = xcalloc(all->mail_count, sizeof(struct worknotes *));
     all->notes_fd = xcalloc(all->mail_count, sizeof(int));
     list_init(&all->list);
+    loop_timer_init(&all->quiet_timer, on_quiet);
     loop_timer_init(&all->kill_timer, on_kill);
     quarantine_init(&all->quarantine);
     all->quarantine.first_s = conf->mail_quarantine;
@@ -518,6 +556,7 @@ void children_free(struct children *all)
             close(all->notes_fd[i]);
         worknote_destroy(all->notes[i]);
     }
+    loop_timer_cancel(&all->quiet_timer);
     loop_timer_cancel(&all->kill_timer);
     quarantine_done(&all->quarantine);
     free(all->notes);

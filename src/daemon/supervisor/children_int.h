@@ -25,6 +25,7 @@ struct child {
     pid_t pid;           /* 0: not running */
     struct channel *ch;
     bool ready, reloading;
+    bool quiet; /* it accepts nothing and has greeted everyone: it may be told to end */
     enum phase phase;
     uint32_t connections, sessions; /* of a retired one, as it said */
     uint64_t started_ms;
@@ -43,14 +44,15 @@ struct children {
     struct list list; /* struct child */
     unsigned mail_count;
     uint32_t next_serial;
-    bool was_ready, reloading, stopping, ended;
-    struct loop_timer kill_timer;
+    bool was_ready, reloading, stopping, told_to_end, ended;
+    struct loop_timer quiet_timer, kill_timer;
     struct quarantine quarantine;
     struct worknotes **notes; /* of each mail process, over all its lives */
     int *notes_fd;
 };
 
 /* children.c */
+void children_check_quiet(struct children *all);
 struct child *child_new(struct children *all, enum role role, unsigned index, uint32_t generation);
 void child_free(struct child *c);
 /* Starts it and gives it all that it needs; on failure it is tried again later. */
@@ -60,7 +62,7 @@ void child_tell(struct child *c, const struct message *m);
 void child_log(enum log_level level, const char *event, const struct child *c, const char *text);
 
 /* generations.c */
-void generations_on_full(struct child *c, uint32_t connections, uint32_t sessions);
+void generations_on_full(struct child *c, const struct message *m);
 /* A login process is ready: those that it takes the place of retire. */
 void generations_on_ready(struct child *c);
 /* One that served no more has ended. */

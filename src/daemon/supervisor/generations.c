@@ -79,12 +79,15 @@ void generations_on_ready(struct child *c)
     tell_share(all, c->index);
 }
 
-void generations_on_full(struct child *c, uint32_t connections, uint32_t sessions)
+void generations_on_full(struct child *c, const struct message *m)
 {
     struct children *all = c->all;
-    c->connections = connections;
-    c->sessions = sessions;
-    if (c->phase == PHASE_SERVING && !all->stopping) {
+    c->connections = m->u.load.connections;
+    c->sessions = m->u.load.sessions;
+    if (all->stopping) {
+        c->quiet = m->u.load.handshakes == 0;
+        children_check_quiet(all);
+    } else if (c->phase == PHASE_SERVING) {
         c->phase = PHASE_LEAVING;
         child_launch(child_new(all, ROLE_LOGIN, c->index, c->generation + 1));
     } else {
