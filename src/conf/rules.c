@@ -143,6 +143,19 @@ static void check_any_user(struct check *k)
     }
 }
 
+/* It asks for no password. */
+static void check_metrics(struct check *k)
+{
+    for (size_t i = 0; i < k->conf->metrics_listen.count; i++) {
+        struct endpoint e = endpoint_of("metrics.listen", k->conf->metrics_listen.items[i]);
+        if (e.good && !e.loopback)
+            mistake(k, "metrics.listen",
+                    "%s can be reached from other hosts; allowed are loopback addresses such as "
+                    "127.0.0.1:9143",
+                    e.text);
+    }
+}
+
 /* LMTP trusts whoever connects. */
 static void check_lmtp(struct check *k)
 {
@@ -286,9 +299,9 @@ static void check_mailboxes(struct check *k)
 
 /* --- all of it --- */
 
-static void (*const rules[])(struct check *k) = {check_state_dir, check_listeners, check_any_user,
-                                                 check_lmtp,      check_tls,       check_limits,
-                                                 check_mailboxes, check_proxy,     check_mta};
+static void (*const rules[])(struct check *k) = {
+    check_state_dir, check_listeners, check_any_user, check_lmtp, check_tls,
+    check_limits,    check_mailboxes, check_proxy,    check_mta,  check_metrics};
 
 size_t conf_check_all(const struct conf *c, void (*each)(void *arg, const struct conf_problem *p),
                       void *arg)

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "base/logline.h"
+#include "base/metrics.h"
 #include "daemon/skeleton.h"
 #include "io/fdpass.h"
 
@@ -85,6 +86,7 @@ static int spawn(struct child *c, struct err *err)
     c->started_ms = loop_now_ms(c->all->loop);
     if (c->role == ROLE_LOGIN)
         c->serial = c->all->next_serial++;
+    c->page = pages_take(c->all->pages, c->role, pid);
     c->ch = channel_new(c->all->loop, fds[0], ROLE_SUPERVISOR, c->role, &ops, c);
     return 0;
 }
@@ -108,6 +110,50 @@ static void send_config(struct child *c)
     m.u.config.generation = c->generation;
     if (channel_send(c->ch, &m, -1) < 0)
         child_log(LOG_ERROR, "settings-not-sent", c, "settings are too large");
+}
+
+static void send_log_socket(struct child *c)
+{
+    struct message m = {.kind = MESSAGE_LOG};
+    if (c->all->log_fd >= 0 && c->ch)
+        (void)channel_send(c->ch, &m, fcntl(c->all->log_fd, F_DUPFD_CLOEXEC, 0));
+}
+
+void children_log_to(struct children *all, int fd)
+{
+    struct child *c;
+    if (all->log_fd >= 0)
+        close(all->log_fd);
+    all->log_fd = fd;
+    list_each(c, &all->list, link) send_log_socket(c);
+}
+
+/* martlet-metrics reads all pages, the others count in theirs. */
+static void send_pages(struct child *c)
+{
+    struct message m = {.kind = MESSAGE_METRICS};
+    m.u.metrics.role = c->role;
+    if (c->role == ROLE_METRICS)
+        pages_announce(c->all->pages);
+    else if (c->page)
+        (void)channel_send(c->ch, &m, page_fd(c->page));
+}
+
+static void on_page(void *arg, enum role role, unsigned index, int fd)
+{
+    struct children *all = arg;
+    struct message m = {.kind = MESSAGE_METRICS};
+    struct child *c;
+    m.u.metrics.role = role;
+    m.u.metrics.index = index;
+    list_each(c, &all->list, link)
+    {
+        if (c->role == ROLE_METRICS && c->ch) {
+            (void)channel_send(c->ch, &m, fd);
+            return;
+        }
+    }
+    close(fd);
 }
 
 static bool wants(const struct child *c, const struct listening *l)
@@ -139,9 +185,23 @@ static void send_listeners(struct child *c)
     list_each(l, &c->all->sockets->all, link) send_listener(c, l);
 }
 
+/* martlet-metrics runs when somebody can ask it. True: it did not run. */
+static bool add_metrics(struct children *all)
+{
+    struct child *c;
+    list_each(c, &all->list, link) if (c->role == ROLE_METRICS) return false;
+    child_new(all, ROLE_METRICS, 0, 0);
+    pages_measure(all->pages, true);
+    return true;
+}
+
 void children_listen(struct children *all, const struct listening *l)
 {
     struct child *c;
+    if (l->kind == LISTENER_METRICS && add_metrics(all)) {
+        child_launch(list_last(&all->list, struct child, link));
+        return;
+    }
     list_each(c, &all->list, link) send_listener(c, l);
 }
 
@@ -178,7 +238,7 @@ static bool talk(const struct child *a, const struct child *b)
 {
     if (a->role == ROLE_MAIL && b->role == ROLE_MAIL)
         return true;
-    if (a->role == b->role)
+    if (a->role == b->role || a->role == ROLE_METRICS || b->role == ROLE_METRICS)
         return false;
     return a->role == ROLE_AUTH || b->role == ROLE_AUTH || a->role == ROLE_LOGIN ||
            b->role == ROLE_LOGIN;
@@ -235,6 +295,8 @@ void child_launch(struct child *c)
     }
     child_log(LOG_INFO, "started", c, "");
     send_config(c);
+    send_log_socket(c);
+    send_pages(c);
     send_listeners(c);
     send_notes(c);
     list_each(other, &c->all->list, link) if (other != c) connect_children(c, other);
@@ -244,8 +306,10 @@ void child_launch(struct child *c)
 static void on_restart(struct loop_timer *t)
 {
     struct child *c = container_of(t, struct child, restart);
-    if (!c->all->stopping)
-        child_launch(c);
+    if (c->all->stopping)
+        return;
+    metric_add(METRIC_RESTARTS + (unsigned)c->role, 1);
+    child_launch(c);
 }
 
 /* What it says. */
@@ -349,6 +413,7 @@ static void on_death(struct child *c, int status)
     bool was_ready = c->ready;
     c->pid = 0;
     c->ready = c->reloading = false;
+    pages_give_back(all->pages, take_ptr(c->page), status);
     channel_free(c->ch);
     c->ch = NULL;
     if (all->stopping) {
@@ -483,6 +548,8 @@ int children_start(struct children *all, struct err *err)
         if (r < 0)
             return r;
         send_config(c);
+        send_log_socket(c);
+        send_pages(c);
         send_listeners(c);
         send_notes(c);
         list_each(other, &all->list, link)
@@ -522,6 +589,8 @@ struct children *children_new(struct loop *l, const struct conf *conf, const cha
 {
     struct children *all = xnew(struct children);
     unsigned logins = children_process_count(conf->login_processes);
+    static const struct pages_ops page_ops = {on_page};
+    const struct listening *listening;
     all->loop = l;
     all->conf = conf;
     all->programs = span_dup(span_str(programs));
@@ -535,6 +604,8 @@ struct children *children_new(struct loop *l, const struct conf *conf, const cha
     list_init(&all->list);
     loop_timer_init(&all->quiet_timer, on_quiet);
     loop_timer_init(&all->kill_timer, on_kill);
+    all->log_fd = -1;
+    all->pages = pages_new(l, &page_ops, all);
     quarantine_init(&all->quarantine);
     all->quarantine.first_s = conf->mail_quarantine;
     child_new(all, ROLE_AUTH, 0, 0);
@@ -542,6 +613,8 @@ struct children *children_new(struct loop *l, const struct conf *conf, const cha
         child_new(all, ROLE_MAIL, i, 0);
     for (unsigned i = 0; i < logins; i++)
         child_new(all, ROLE_LOGIN, i, 0);
+    list_each(listening, &sockets->all, link) if (listening->kind == LISTENER_METRICS)
+        add_metrics(all);
     return all;
 }
 
@@ -558,6 +631,9 @@ void children_free(struct children *all)
     }
     loop_timer_cancel(&all->quiet_timer);
     loop_timer_cancel(&all->kill_timer);
+    pages_free(all->pages);
+    if (all->log_fd >= 0)
+        close(all->log_fd);
     quarantine_done(&all->quarantine);
     free(all->notes);
     free(all->notes_fd);

@@ -38,6 +38,8 @@ void children_reload(struct children *c, const struct conf *conf);
 /* A listening socket has come, or is to go. */
 void children_listen(struct children *c, const struct listening *l);
 void children_unlisten(struct children *c, const struct listening *l);
+/* A connected socket for log lines, for all processes (log_socket_open); taken. */
+void children_log_to(struct children *c, int fd);
 /* Tells all to end; kills what has not ended after KILL_AFTER_MS. */
 void children_stop(struct children *c);
 /* On SIGCHLD. */

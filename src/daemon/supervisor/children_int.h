@@ -5,6 +5,7 @@
 
 #include "base/logline.h"
 #include "daemon/supervisor/children.h"
+#include "daemon/supervisor/pages.h"
 #include "daemon/supervisor/quarantine.h"
 #include "io/loop.h"
 
@@ -24,6 +25,7 @@ struct child {
     uint32_t serial;     /* its index for its peers */
     pid_t pid;           /* 0: not running */
     struct channel *ch;
+    struct page *page; /* what it counts in; NULL: none */
     bool ready, reloading;
     bool quiet; /* it accepts nothing and has greeted everyone: it may be told to end */
     enum phase phase;
@@ -46,6 +48,8 @@ struct children {
     uint32_t next_serial;
     bool was_ready, reloading, stopping, told_to_end, ended;
     struct loop_timer quiet_timer, kill_timer;
+    struct pages *pages;
+    int log_fd; /* -1: standard error */
     struct quarantine quarantine;
     struct worknotes **notes; /* of each mail process, over all its lives */
     int *notes_fd;

@@ -26,7 +26,7 @@ struct supervisor {
     struct conf *conf;
     struct children *children;
     struct sockets sockets;
-    int lock_fd, code;
+    int lock_fd, log_fd, code;
 };
 
 static const char usage[] =
@@ -150,6 +150,28 @@ static void notify_reloading(void)
     notify(text);
 }
 
+/* The log. Sandboxed processes cannot connect: they get the socket, anew with every reload, since
+ * the one who reads it may have been restarted. */
+static void set_log(struct supervisor *s, const struct conf *c)
+{
+    struct err err;
+    int fd = -1;
+    if (c->log_to != LOG_STDERR) {
+        fd = log_socket_open((enum log_to)c->log_to, c->log_socket, &err);
+        if (fd < 0)
+            log_event(LOG_WARNING, "log-unreachable", "msg", err.text, NULL);
+        else
+            log_set_socket(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    }
+    daemon_set_log(c);
+    if (fd < 0)
+        return;
+    if (s->children)
+        children_log_to(s->children, fd);
+    else
+        s->log_fd = fd;
+}
+
 /* Life. */
 
 static void on_all_ready(void *arg)
@@ -244,7 +266,7 @@ static void reload(struct supervisor *s)
         notify("READY=1");
         return;
     }
-    log_set_level((enum log_level)c->log_level);
+    set_log(s, c);
     children_reload(s->children, c);
     conf_free(s->conf);
     s->conf = c;
@@ -305,9 +327,9 @@ static int run(struct supervisor *s)
     struct loop_signal *handlers[ARRAY_LEN(signals)];
     struct err err = {0};
     autobuf programs = BUF_INIT(8192);
-    log_set_level((enum log_level)s->conf->log_level);
     sockets_init(&s->sockets);
     daemon_prepare();
+    set_log(s, s->conf);
     if (sockets_inherit(&s->sockets, &err) < 0 || prepare(s, &programs, &err) < 0) {
         log_event(LOG_ERROR, "start-failed", "msg", err.text, NULL);
         sockets_done(&s->sockets);
@@ -315,6 +337,7 @@ static int run(struct supervisor *s)
     }
     s->loop = loop_new();
     s->children = children_new(s->loop, s->conf, programs.p, s->lock_fd, &s->sockets, &ops, s);
+    children_log_to(s->children, take_fd(&s->log_fd));
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         handlers[i] = loop_signal_new(s->loop, signals[i], on_signal, s);
     if (children_start(s->children, &err) < 0) {
@@ -347,7 +370,8 @@ int main(int argc, char **argv)
                                             {"version", no_argument, NULL, OPT_VERSION},
                                             {"help", no_argument, NULL, OPT_HELP},
                                             {NULL, 0, NULL, 0}};
-    struct supervisor s = {.file = MARTLET_SYSCONFDIR "/martlet/martlet.conf", .lock_fd = -1};
+    struct supervisor s = {
+        .file = MARTLET_SYSCONFDIR "/martlet/martlet.conf", .lock_fd = -1, .log_fd = -1};
     struct err err;
     bool check = false;
     int o;

@@ -22,6 +22,7 @@ static const struct kind {
     {LISTENER_IMAP, "imap", offsetof(struct conf, imap_listen)},
     {LISTENER_IMAPS, "imaps", offsetof(struct conf, imaps_listen)},
     {LISTENER_LMTP, "lmtp", offsetof(struct conf, lmtp_listen)},
+    {LISTENER_METRICS, "metrics", offsetof(struct conf, metrics_listen)},
     {LISTENER_IMAP_PROXY, "imap-proxy", offsetof(struct conf, proxy_imap_listen)},
     {LISTENER_IMAPS_PROXY, "imaps-proxy", offsetof(struct conf, proxy_imaps_listen)},
     {LISTENER_MTA, "mta-auth", offsetof(struct conf, auth_mta_listen)},

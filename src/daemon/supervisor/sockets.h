@@ -1,9 +1,9 @@
 /* daemon/supervisor/sockets.h: the listening sockets: those that the configuration names, those
  * that systemd hands over (sd_listen_fds(3)), and one a mail process for martletctl.
  *
- * A socket from systemd with FileDescriptorName imap, imaps or lmtp takes the place of the setting
- * of that kind (imap.listen, ...) as a whole; with another name it takes the place of the one
- * address in the settings that it is bound to. It is never closed while Martlet runs: whoever
+ * A socket from systemd with FileDescriptorName imap, imaps, lmtp or metrics takes the place of the
+ * setting of that kind (imap.listen, ...) as a whole; with another name it takes the place of the
+ * one address in the settings that it is bound to. It is never closed while Martlet runs: whoever
  * started Martlet keeps it as well, and a connection that comes between two Martlets waits in it.
  *
  * Ownership: descriptors belong to their struct listening. One thread. */
