@@ -59,3 +59,9 @@ size_t imap_sessions_end(struct imap_host *host, struct span user, uint64_t id, 
     }
     return n;
 }
+
+void imap_sessions_drop(struct imap_host *host, struct span user)
+{
+    struct session *s;
+    list_each(s, &host->sessions, link) if (span_eq(span_str(s->user), user)) session_close(s);
+}

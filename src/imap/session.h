@@ -85,6 +85,9 @@ void imap_sessions_each(struct imap_host *host,
  * and ends them. Returns how many. */
 size_t imap_sessions_end(struct imap_host *host, struct span user, uint64_t id, const char *text);
 
+/* Closes at once what is left of a user's sessions, whether their BYE has been read or not. */
+void imap_sessions_drop(struct imap_host *host, struct span user);
+
 /* Says BYE to every session and ends it; calls done when none is left. */
 void imap_shutdown(struct imap_host *host, void (*done)(void *arg), void *arg);
 

@@ -396,6 +396,15 @@ int account_close_for_restore(struct account *a)
     return 0;
 }
 
+void account_abandon(struct account *a, int error)
+{
+    a->state = ACCOUNT_FAILED;
+    a->failed = error;
+    writer_refuse(a, ERR_CLOSED);
+    tell_waiters(a);
+    account_unref(a);
+}
+
 /* --- holding --- */
 
 static int make_awake(struct account *a)

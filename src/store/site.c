@@ -2,13 +2,14 @@
  *
  * Creations are taken in batches: a worker makes the accounts (each complete and durable before any
  * name leads to it), then one frame a name goes to the site log with one sync. A crash in between
- * leaves an account that nobody has, which harms nobody. */
+ * leaves an account that nobody has, which harms nobody. Removals of names go the same way. */
 #include <errno.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/logline.h"
 #include "base/random.h"
+#include "store/discard.h"
 #include "store/recover.h"
 #include "store/store_int.h"
 
@@ -17,7 +18,8 @@ struct creation {
     struct site *site;
     char *user;
     size_t user_len;
-    struct account_id id;
+    struct account_id id; /* of a removal: the one that must have the name */
+    bool gone;            /* not a creation, but the removal of the name */
     int error;
     void (*done)(void *arg, int error, const struct account_id *id);
     void *arg;
@@ -213,13 +215,23 @@ static int put_names(struct site *site, size_t *ret_count, struct err *err)
         if (c->error)
             continue;
         error = site_index_find(site->txn, user, &id);
+        if (c->gone) {
+            bool there = error == 0 && memcmp(id.b, c->id.b, sizeof(id.b)) == 0;
+            if (error && error != ERR_NOT_FOUND)
+                return error;
+            c->error = there ? 0 : ERR_NOT_FOUND;
+            if (!there)
+                continue;
+            error = ERR_NOT_FOUND;
+        }
         if (error == 0) { /* asked for twice at the same time */
             c->id = id;
             continue;
         }
         if (error != ERR_NOT_FOUND)
             return error;
-        op_put(&ops, &(struct op){.kind = OP_SITE_NAME, .site_name = {c->id, user}});
+        op_put(&ops, &(struct op){.kind = c->gone ? OP_SITE_GONE : OP_SITE_NAME,
+                                  .site_name = {c->id, user}});
         error = log_stage(site->log, FRAME_CHANGE, FRAME_VERSION, buf_span(&ops), NULL, 0, &frame);
         if (error == 0)
             error = apply_frame(site->txn, NULL, &frame, buf_span(&ops), err);
@@ -265,6 +277,8 @@ static void make_all(void *arg)
     list_each(c, &site->batch, link)
     {
         struct err err = {0};
+        if (c->gone)
+            continue;
         c->error = make_account(site->store, &c->id, &err);
         if (c->error)
             log_text(LOG_ERROR, "account-create-failed", "%s", err.text);
@@ -327,6 +341,7 @@ int site_open(struct store *store, struct err *err)
         return error;
     }
     store->site = site;
+    store_finish_discards(store);
     return 0;
 }
 
@@ -383,6 +398,23 @@ void site_find_or_create(struct store *store, struct span user,
     }
     c->error = 0;
     random_bytes(c->id.b, sizeof(c->id.b));
+    list_push_back(&store->site->waiting, &c->link);
+    begin(store->site);
+}
+
+void site_forget(struct store *store, struct span user, const struct account_id *id,
+                 void (*done)(void *arg, int error, const struct account_id *id), void *arg)
+{
+    struct creation *c = xnew(struct creation);
+    *c = (struct creation){.site = store->site, .id = *id, .gone = true, .done = done, .arg = arg};
+    list_init(&c->link);
+    c->user = xstrndup(user.p, user.n);
+    c->user_len = user.n;
+    if (!store->site || store->closing) {
+        c->error = ERR_CLOSED;
+        store_defer(store, answer_creation, c);
+        return;
+    }
     list_push_back(&store->site->waiting, &c->link);
     begin(store->site);
 }

@@ -131,6 +131,9 @@ void account_fail(struct account *a, int error, bool fresh);
 void account_await(struct store *store, const struct account_id *id,
                    void (*done)(void *arg, int error, struct account *account), void *arg);
 void account_close_now(struct account *a, bool clean); /* store_free */
+/* It was closed for a restore and is not to be opened now: all that wait are told `error`. Takes
+ * the caller's reference. */
+void account_abandon(struct account *a, int error);
 void store_evict(struct store *store);
 /* Closes an account without users and keeps others from opening it. */
 int account_close_for_restore(struct account *a) must_check;
@@ -146,6 +149,9 @@ void account_release(struct account *a);
 void account_index_failed(struct account *a, int error);
 
 void site_close(struct store *store); /* site.c */
+
+/* What a crash left undone of discarding accounts; site_open calls it (discard.c). */
+void store_finish_discards(struct store *store);
 
 /* --- compact.c --- */
 

@@ -27,6 +27,13 @@ static const struct verb {
     /* "user" USER, or "session" ID, and optionally the text of the BYE. Key: ended. */
     {"kick", control_kick, false},
 
+    /* USER: ends its sessions, and the account with them. Key: id. */
+    {"account-discard", control_discard, true},
+    /* USER ID: process 0 frees the name. */
+    {"account-forget", control_forget, false},
+    /* Removes the files of accounts that were discarded. */
+    {"account-erase", control_erase, false},
+
     /* USER [NAME]. Keys: see control_mailbox.c. */
     {"mailboxes", control_mailboxes, true},
     /* USER NAME, or USER NAME NEW_NAME. */

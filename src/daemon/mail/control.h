@@ -50,6 +50,8 @@ void control_put_flag(struct buf *row, const char *key, bool value);
 control_verb control_maintain;
 /* control_sessions.c */
 control_verb control_status, control_accounts, control_sessions, control_kick;
+/* control_remove.c */
+control_verb control_discard, control_forget, control_erase;
 /* control_mailbox.c */
 control_verb control_mailboxes, control_mailbox_change;
 /* control_quarantine.c */

@@ -46,6 +46,8 @@ struct access {
                     struct err *err);
     /* Does the command for one account and reports it, the end included. */
     void (*run)(void *ctx, const char *account, const char *dir, struct report *r);
+    /* Ends its sessions and removes the account with all its mail. */
+    int (*discard)(void *ctx, const char *account, struct err *err);
     void (*close)(void *ctx);
 };
 

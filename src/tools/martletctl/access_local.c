@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/list.h"
+#include "store/discard.h"
 #include "store/maintain.h"
 #include "tools/martletctl/access.h"
 
@@ -159,6 +160,45 @@ static void run(void *ctx, const char *account, const char *dir, struct report *
     finish(&o, ERR_IO, "no answer");
 }
 
+/* --- the end of an account --- */
+
+struct ending {
+    struct local *local;
+    int error;
+};
+
+static void on_step(void *arg, int error)
+{
+    ((struct ending *)arg)->error = error;
+}
+
+static void on_forgotten(void *arg, int error, const struct account_id *id)
+{
+    (void)id;
+    on_step(arg, error);
+}
+
+static int discard(void *ctx, const char *account, struct err *err)
+{
+    struct local *l = ctx;
+    struct account_id id;
+    struct ending e = {l, 0};
+    int rc = site_find(l->store, span_str(account), &id);
+    if (rc)
+        return err_set(err, rc, "there is no such account");
+    account_discard(l->store, &id, on_step, &e);
+    settle(l);
+    if (e.error == 0) {
+        site_forget(l->store, span_str(account), &id, on_forgotten, &e);
+        settle(l);
+    }
+    if (e.error == 0) {
+        store_erase_discarded(l->store, on_step, &e);
+        settle(l);
+    }
+    return e.error ? err_set(err, e.error, "%s", err_name(e.error)) : 0;
+}
+
 static void close_local(void *ctx)
 {
     struct local *l = ctx;
@@ -211,10 +251,11 @@ int access_open_local(struct ctl *c, struct access *ret, struct err *err)
         rc = store_new(&options, &host, &l->store, err);
     if (rc == 0)
         rc = site_open(l->store, err);
+    settle(l);
     if (rc) {
         close_local(l);
         return rc;
     }
-    *ret = (struct access){l, accounts, run, close_local};
+    *ret = (struct access){l, accounts, run, discard, close_local};
     return 0;
 }

@@ -11,7 +11,7 @@
 #include "tools/martletctl/access.h"
 #include "tools/martletctl/table.h"
 
-enum { PROCESSES_MAX = 256 };
+enum { PROCESSES_MAX = 256, DISCARD_MS = 30000 };
 
 struct server {
     struct ctl *ctl;
@@ -255,6 +255,33 @@ static void run(void *ctx, const char *account, const char *dir, struct report *
     report_end(report, rc, err.code ? span_str(err.text) : text);
 }
 
+static void keep_id(void *arg, struct span text)
+{
+    struct span key, value;
+    while (control_args_next(&text, &key) && control_args_next(&text, &value))
+        if (span_eq(key, SPAN("id")))
+            buf_put_span(arg, value);
+}
+
+static int discard(void *ctx, const char *account, struct err *err)
+{
+    struct server *s = ctx;
+    struct span why = SPAN_EMPTY;
+    autobuf args = BUF_INIT(MESSAGE_MAX), id = BUF_INIT(256);
+    unsigned process = server_process_of(s, span_str(account));
+    control_args_put(&args, span_str(account));
+    int rc =
+        server_ask(s, process, "account-discard", buf_span(&args), keep_id, &id, &why, DISCARD_MS);
+    if (rc == 0) {
+        control_args_put(&args, buf_span(&id));
+        rc =
+            server_ask(s, 0, "account-forget", buf_span(&args), NULL, NULL, &why, SERVER_ANSWER_MS);
+    }
+    if (rc == 0)
+        rc = server_ask(s, process, "account-erase", SPAN_EMPTY, NULL, NULL, &why, INT_MAX);
+    return rc ? err_set(err, rc, SPAN_FMT, SPAN_ARG(why)) : 0;
+}
+
 static void close_server(void *ctx)
 {
     server_close(ctx);
@@ -263,6 +290,6 @@ static void close_server(void *ctx)
 int access_open_server(struct ctl *c, struct server *s, struct access *ret)
 {
     (void)c;
-    *ret = (struct access){s, accounts, run, close_server};
+    *ret = (struct access){s, accounts, run, discard, close_server};
     return 0;
 }
