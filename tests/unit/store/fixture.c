@@ -36,6 +36,7 @@ void fixture_open(struct fixture *f)
         fail_msg("store_new: %s", err.text);
     if (site_open(f->store, &err))
         fail_msg("site_open: %s", err.text);
+    manual_host_run(&f->host);
     site_find_or_create(f->store, SPAN("user"), found, f);
     manual_host_run(&f->host);
     account_open(f->store, &f->id, opened, f);
