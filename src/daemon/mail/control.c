@@ -33,6 +33,10 @@ static const struct verb {
     {"account-forget", control_forget, false},
     /* Removes the files of accounts that were discarded. */
     {"account-erase", control_erase, false},
+    /* USER MINUTES (0: no longer). */
+    {"trace", control_trace, true},
+    /* Keys: see control_trace.c. */
+    {"traces", control_traces, false},
 
     /* USER [NAME]. Keys: see control_mailbox.c. */
     {"mailboxes", control_mailboxes, true},

@@ -52,6 +52,8 @@ control_verb control_maintain;
 control_verb control_status, control_accounts, control_sessions, control_kick;
 /* control_remove.c */
 control_verb control_discard, control_forget, control_erase;
+/* control_trace.c */
+control_verb control_trace, control_traces;
 /* control_mailbox.c */
 control_verb control_mailboxes, control_mailbox_change;
 /* control_quarantine.c */

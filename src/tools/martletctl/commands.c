@@ -14,6 +14,7 @@ const struct option_spec ctl_options[OPTION_COUNT] = {
     [OPTION_TO] = {"to", 0, "DIR", "where backups go"},
     [OPTION_FROM] = {"from", 0, "DIR", "where backups are"},
     [OPTION_YES] = {"yes", 'y', NULL, "do not ask"},
+    [OPTION_MINUTES] = {"minutes", 0, "N", "for how long (default: 15)"},
 };
 
 const struct command ctl_commands[] = {
@@ -47,6 +48,11 @@ const struct command ctl_commands[] = {
     {"kick", "SESSION", 0, "end a session, or all of a user (SESSION: its id, or USER)",
      "The client is told with a BYE. It may connect again: disable the user to keep it out.",
      run_kick},
+
+    {"trace on", "USER", TAKES(MINUTES), "write down what a user's sessions say and are told",
+     "Into state_dir/trace, a file a session, without messages and passwords.", run_trace_on},
+    {"trace off", "USER", 0, "stop writing it down", "The files stay.", run_trace_off},
+    {"trace list", "", 0, "whose sessions are being traced", NULL, run_trace_list},
 
     {"mailbox list", "USER", 0, "the mailboxes of a user", NULL, run_mailbox_list},
     {"mailbox stat", "USER MAILBOX", 0, "messages, sizes and numbers of a mailbox", NULL,

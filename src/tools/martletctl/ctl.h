@@ -38,6 +38,7 @@ enum option_id {
     OPTION_TO,
     OPTION_FROM,
     OPTION_YES,
+    OPTION_MINUTES,
     OPTION_COUNT
 };
 #define TAKES(name) (UINT64_C(1) << OPTION_##name)
@@ -115,6 +116,9 @@ int run_status(struct ctl *c);
 int run_maintenance(struct ctl *c);
 int run_sessions(struct ctl *c);
 int run_kick(struct ctl *c);
+int run_trace_on(struct ctl *c);
+int run_trace_off(struct ctl *c);
+int run_trace_list(struct ctl *c);
 int run_config_check(struct ctl *c);
 int run_config_show(struct ctl *c);
 int run_mailbox_list(struct ctl *c);
