@@ -1,5 +1,6 @@
 """SIGHUP: new settings in all processes, no session lost; a mistake changes nothing."""
 import os
+import re
 import signal
 import socket
 import tempfile
@@ -29,15 +30,22 @@ class Reloading:
         self.server = support_server.make(extra=extra)
         self.server.start()
         with open(self.conf) as f:
-            self.base = f.read()
+            text = f.read()
+        # One setting a line, so that each can be replaced: no setting may be there twice.
+        self.base = re.sub(r'(?m)^(\w+) \{ (.*) \}$', lambda m: '\n'.join(
+            '%s.%s' % (m.group(1), x.strip()) for x in m.group(2).split(';')), text)
 
     @property
     def conf(self):
         return self.server.dir + '/martlet.conf'
 
     def write(self, text):
+        """These settings in place of, or beside, those that script/server wrote."""
+        names = re.findall(r'(?m)^\s*([\w.]+) = ', text)
+        base = [x for x in self.base.splitlines() if x.split(' = ')[0] not in names]
+        self.text = '\n'.join(base) + '\n' + text
         with open(self.conf, 'w') as f:
-            f.write(self.base + text)
+            f.write(self.text)
 
     def count(self, event):
         return sum(' event=%s ' % event in line + ' ' for line in self.server.output)
@@ -204,8 +212,8 @@ def test_a_mistake_changes_nothing(reloading, mistake, message):
         text = r.reload('lmtp.domains = ["example.org"]\n' + mistake + '\n', 'reload-failed')
     assert message in text
     if 'listen' not in mistake:
-        line = (r.base + 'lmtp.domains = ["example.org"]\n' + mistake).count('\n')
-        assert r.conf in text and ':%d:' % (line if '\n' in mistake else line + 1) in text, text
+        bad = mistake.splitlines()[-2 if '\n' in mistake else -1]
+        assert '%s:%d:' % (r.conf, r.text.splitlines().index(bad) + 1) in text, text
     old.ok('NOOP')
     assert refused(free)
     lmtp = Lmtp('127.0.0.1', r.server.lmtp)
