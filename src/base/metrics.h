@@ -198,6 +198,11 @@ static inline void metric_set(unsigned slot, uint64_t n)
     atomic_store_explicit(&metrics_page[slot], n, memory_order_relaxed);
 }
 
+static inline uint64_t metric_get(unsigned slot)
+{
+    return atomic_load_explicit(&metrics_page[slot], memory_order_relaxed);
+}
+
 /* Which bucket a value is in; shift is log2 of the first bound. */
 static inline unsigned metric_bucket(unsigned shift, uint64_t value)
 {

@@ -103,6 +103,9 @@ int account_message_fd(struct account *account, const struct message_location *w
                        struct message_fd **ret, int *ret_fd, uint64_t *ret_off) must_check;
 void message_fd_release(struct message_fd *fd);
 
+/* Octets of its files on disk; in this call, a few directories are read. */
+int account_usage(struct account *account, uint64_t *ret_log, uint64_t *ret_index) must_check;
+
 /* --- watching --- */
 
 /* A session that shows a mailbox registers a watch. After every commit that changed the mailbox,

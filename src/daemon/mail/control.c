@@ -10,6 +10,8 @@ static const struct verb {
 } verbs[] = {
     /* Results "KEY\tVALUE" each. */
     {"status", control_status, false},
+    /* Keys: see control_sessions.c. */
+    {"stats", control_stats, false},
     /* Results "NAME\tID" each; process 0 only. */
     {"accounts", control_accounts, false},
 
@@ -40,6 +42,8 @@ static const struct verb {
 
     /* USER [NAME]. Keys: see control_mailbox.c. */
     {"mailboxes", control_mailboxes, true},
+    /* USER. Keys: account, id, mailboxes, messages, unseen, size, log_bytes, index_bytes. */
+    {"account-stats", control_account_stats, true},
     /* USER NAME, or USER NAME NEW_NAME. */
     {"mailbox-create", control_mailbox_change, true},
     {"mailbox-delete", control_mailbox_change, true},

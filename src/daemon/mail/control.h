@@ -49,13 +49,13 @@ void control_put_flag(struct buf *row, const char *key, bool value);
 /* control_account.c: check, rebuild, compact, checkpoint, backup, restore */
 control_verb control_maintain;
 /* control_sessions.c */
-control_verb control_status, control_accounts, control_sessions, control_kick;
+control_verb control_status, control_stats, control_accounts, control_sessions, control_kick;
 /* control_remove.c */
 control_verb control_discard, control_forget, control_erase;
 /* control_trace.c */
 control_verb control_trace, control_traces;
 /* control_mailbox.c */
-control_verb control_mailboxes, control_mailbox_change;
+control_verb control_mailboxes, control_mailbox_change, control_account_stats;
 /* control_quarantine.c */
 control_verb control_quarantine, control_release;
 

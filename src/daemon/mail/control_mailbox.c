@@ -7,10 +7,13 @@ enum { SLICE_NAMES = 200 };
 
 struct work {
     struct control_call *call;
+    struct buf user;
     struct buf name, new_name; /* normalised; empty: all / none */
     struct buf at;             /* the walk goes on after it */
     bool begun;
     size_t found;
+    bool sum; /* only the totals of the account */
+    uint64_t mailboxes, messages, unseen, bytes;
     struct loop_task slice;
     struct request request;
 };
@@ -19,6 +22,7 @@ static void release(struct control_call *call)
 {
     struct work *w = call->state;
     loop_task_cancel(&w->slice);
+    buf_done(&w->user);
     buf_done(&w->name);
     buf_done(&w->new_name);
     buf_done(&w->at);
@@ -61,6 +65,38 @@ static void show(struct work *w, const struct mailbox_name *n, const struct mail
     w->found++;
 }
 
+static void note(struct work *w, const struct mailbox_name *n, const struct mailbox_info *i)
+{
+    if (!w->sum) {
+        show(w, n, i);
+        return;
+    }
+    w->mailboxes += n->id != 0;
+    w->messages += i->exists;
+    w->unseen += i->unseen;
+    w->bytes += i->bytes;
+}
+
+static int show_totals(struct work *w)
+{
+    autobuf row = BUF_INIT(4096), id = BUF_INIT(64);
+    uint64_t log, index;
+    int rc = account_usage(w->call->account, &log, &index);
+    if (rc)
+        return rc;
+    buf_put_hex(&id, account_get_id(w->call->account)->b, ACCOUNT_ID_LEN);
+    control_put(&row, "account", buf_span(&w->user));
+    control_put(&row, "id", buf_span(&id));
+    control_put_number(&row, "mailboxes", w->mailboxes);
+    control_put_number(&row, "messages", w->messages);
+    control_put_number(&row, "unseen", w->unseen);
+    control_put_number(&row, "size", w->bytes);
+    control_put_number(&row, "log_bytes", log);
+    control_put_number(&row, "index_bytes", index);
+    control_text(w->call, buf_span(&row));
+    return 0;
+}
+
 static int show_slice(struct work *w)
 {
     autosnap *snap = NULL;
@@ -74,7 +110,7 @@ static int show_slice(struct work *w)
         if (rc)
             break;
         if (w->name.n == 0 || span_eq(n.name, buf_span(&w->name)))
-            show(w, &n, &info);
+            note(w, &n, &info);
         else
             return ERR_NOT_FOUND;
         w->begun = true;
@@ -97,7 +133,7 @@ static void on_slice(struct loop_task *t)
     else if (w->name.n && !w->found)
         control_end(w->call, ERR_NOT_FOUND, "there is no such mailbox");
     else
-        control_end(w->call, 0, NULL);
+        control_end(w->call, w->sum ? show_totals(w) : 0, NULL);
 }
 
 static void on_opened_for_list(struct control_call *call)
@@ -149,6 +185,7 @@ static struct work *work_new(struct control_call *call)
 {
     struct work *w = xnew(struct work);
     w->call = call;
+    buf_init(&w->user, BUF_UNLIMITED);
     buf_init(&w->name, BUF_UNLIMITED);
     buf_init(&w->new_name, BUF_UNLIMITED);
     buf_init(&w->at, BUF_UNLIMITED);
@@ -187,6 +224,16 @@ void control_mailboxes(struct control_call *call, struct span args)
         error = 0;
     buf_put_span(&w->at, buf_span(&w->name));
     begin(w, user, error, on_opened_for_list);
+}
+
+void control_account_stats(struct control_call *call, struct span args)
+{
+    struct work *w = work_new(call);
+    struct span user = SPAN_EMPTY;
+    control_args_next(&args, &user);
+    w->sum = true;
+    buf_put_span(&w->user, user);
+    begin(w, user, 0, on_opened_for_list);
 }
 
 void control_mailbox_change(struct control_call *call, struct span args)

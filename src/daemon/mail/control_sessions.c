@@ -1,8 +1,7 @@
 /* Who is there, and what the process does. */
 #include <inttypes.h>
-#include <malloc.h>
 
-#include "base/clock.h"
+#include "base/metrics.h"
 #include "daemon/mail/control.h"
 
 /* --- status and accounts --- */
@@ -23,6 +22,27 @@ void control_status(struct control_call *call, struct span args)
     show_number(call, "imap-sessions", m->imap.session_count);
     show_number(call, "lmtp-sessions", m->lmtp.session_count);
     show_number(call, "worker-jobs", loop_work_pending(m->daemon->loop));
+    control_end(call, 0, NULL);
+}
+
+void control_stats(struct control_call *call, struct span args)
+{
+    struct mail *m = call->mail;
+    autobuf row = BUF_INIT(4096);
+    (void)args;
+    control_put_number(&row, "process", m->daemon->index);
+    control_put_number(&row, "pid", (uint64_t)getpid());
+    control_put_number(&row, "supervisor", (uint64_t)getppid());
+    control_put_number(&row, "sessions", m->imap.session_count);
+    control_put_number(&row, "lmtp_sessions", m->lmtp.session_count);
+    control_put_number(&row, "accounts_open", metric_get(METRIC_ACCOUNTS_OPEN));
+    control_put_number(&row, "appends", metric_get(METRIC_APPENDS));
+    control_put_number(&row, "deliveries", metric_get(METRIC_DELIVERIES + METRIC_DELIVERY_STORED));
+    control_put_number(&row, "duplicates",
+                       metric_get(METRIC_DELIVERIES + METRIC_DELIVERY_DUPLICATE));
+    control_put_number(&row, "bytes_in", metric_get(METRIC_RECEIVED));
+    control_put_number(&row, "bytes_out", metric_get(METRIC_SENT));
+    control_text(call, buf_span(&row));
     control_end(call, 0, NULL);
 }
 

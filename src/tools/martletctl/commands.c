@@ -23,6 +23,10 @@ const struct command ctl_commands[] = {
     {"status", "", 0, "what each mail process is doing", NULL, run_status},
     {"accounts", "", 0, "list the accounts", NULL, run_accounts_list},
 
+    {"stats", "[ACCOUNT...]", TAKES(ALL), "the server and its processes, or accounts",
+     "Without ACCOUNT or --all: sessions, deliveries, sizes, and the memory of each process.",
+     run_stats},
+
     {"check", "ACCOUNT...", TAKES(ALL), "verify every checksum, and the index against the log",
      "Changes nothing. Damage is told with its place.", run_maintenance},
     {"rebuild", "ACCOUNT...", TAKES(ALL), "throw the index away and derive it anew", NULL,

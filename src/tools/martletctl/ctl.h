@@ -119,6 +119,7 @@ int run_kick(struct ctl *c);
 int run_trace_on(struct ctl *c);
 int run_trace_off(struct ctl *c);
 int run_trace_list(struct ctl *c);
+int run_stats(struct ctl *c);
 int run_config_check(struct ctl *c);
 int run_config_show(struct ctl *c);
 int run_mailbox_list(struct ctl *c);
