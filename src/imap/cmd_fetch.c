@@ -51,6 +51,8 @@ static const struct {
     {FETCH_INTERNALDATE, ITEM_INTERNALDATE, "", SECTION_ALL, false, false},
     {FETCH_MODSEQ, ITEM_MODSEQ, "", SECTION_ALL, false, false},
     {FETCH_RFC822_SIZE, ITEM_SIZE, "", SECTION_ALL, false, false},
+    {FETCH_EMAILID, ITEM_EMAILID, "", SECTION_ALL, false, false},
+    {FETCH_THREADID, ITEM_THREADID, "", SECTION_ALL, false, false},
     {FETCH_ENVELOPE, ITEM_ENVELOPE, "ENVELOPE", SECTION_ALL, true, false},
     {FETCH_BODY, ITEM_BODY, "BODY", SECTION_ALL, true, false},
     {FETCH_BODYSTRUCTURE, ITEM_BODYSTRUCTURE, "BODYSTRUCTURE", SECTION_ALL, true, false},
@@ -121,7 +123,7 @@ int fetch_plan_make(struct task *t, struct fetch_plan *ret)
             add_item(ret, simple_items[i].kind, simple_items[i].derived, simple_items[i].message);
         item->label = span_str(simple_items[i].label);
         item->text = simple_items[i].text;
-        ret->plain = ret->plain && !simple_items[i].derived;
+        ret->plain = ret->plain && simple_items[i].kind <= ITEM_SIZE;
     }
     for (unsigned i = 0; i < a->n_sections; i++) {
         int rc = add_section(t, ret, &a->sections[i]);

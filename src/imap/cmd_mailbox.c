@@ -49,10 +49,24 @@ _Static_assert((int)WIRE_USE_ALL == (int)USE_ALL && (int)WIRE_USE_ARCHIVE == (in
                    (int)WIRE_USE_IMPORTANT == (int)USE_IMPORTANT,
                "special uses have the same bits on the wire and in the store");
 
+/* RFC 8474 section 4.1. The mailbox may be gone again: then there is nothing to tell. */
+static enum step create_done(struct task *t)
+{
+    autobuf code = BUF_INIT(BUF_UNLIMITED);
+    autosnap *snap = NULL;
+    struct mailbox_info info;
+    if (t->request.result.error)
+        return task_store_failed(t, t->request.result.error, false);
+    if (snap_begin(t->session->account, &snap) == 0 &&
+        snap_mailbox(snap, t->request.result.mailbox, &info) == 0)
+        put_mailbox_id(&code, &info);
+    return task_ok(t, code.p, "CREATE completed");
+}
+
 enum step cmd_create(struct task *t)
 {
     if (t->submitted)
-        return name_done(t, "CREATE completed");
+        return create_done(t);
     const struct cmd_create *a = &t->command->create;
     if (a->unknown_use.n) /* RFC 6154 section 3 */
         return task_no(t, "USEATTR", "That special use is not known here");

@@ -90,6 +90,11 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
     respond_text(s, "* OK [UIDVALIDITY %u] UIDs are valid", v->uidvalidity);
     respond_text(s, "* OK [UIDNEXT %u] Predicted next UID", v->uidnext);
     condstore_put_highest(s);
+    struct buf *id = respond_begin(s);
+    buf_put_lit(id, "* OK [");
+    put_mailbox_id(id, info);
+    buf_put_lit(id, "] Mailbox identifier\r\n");
+    respond_end(s);
     if (s->rev2 && rc == 0) { /* RFC 9051 section 6.3.2 */
         struct buf *b = respond_begin(s);
         rc = put_list_line(s, snap, b, info->name);

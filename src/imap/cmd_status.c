@@ -26,6 +26,7 @@ int put_status_line(struct session *s, struct snap *snap, struct buf *b,
         {STATUS_DELETED, "DELETED", info->deleted},
         {STATUS_SIZE, "SIZE", info->bytes},
         {STATUS_HIGHESTMODSEQ, "HIGHESTMODSEQ", info->highest_modseq},
+        {STATUS_APPENDLIMIT, "APPENDLIMIT", s->host->settings.frame.max_streamed_literal},
     };
     bool first = true;
     buf_put_lit(b, "* STATUS ");
@@ -40,6 +41,11 @@ int put_status_line(struct session *s, struct snap *snap, struct buf *b,
         buf_put_str(b, values[i].name);
         buf_put_byte(b, ' ');
         buf_put_u64(b, values[i].value);
+    }
+    if (items & STATUS_MAILBOXID) {
+        if (!first)
+            buf_put_byte(b, ' ');
+        put_mailbox_id(b, info);
     }
     buf_put_lit(b, ")\r\n");
     return 0;

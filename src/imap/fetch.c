@@ -117,6 +117,12 @@ static int put_item(struct session *s, struct buf **b, struct snap *snap, const 
         buf_put_lit(*b, "RFC822.SIZE ");
         buf_put_u64(*b, m->row.size);
         return 0;
+    case ITEM_EMAILID:
+        put_email_id(*b, m->row.message_id);
+        return 0;
+    case ITEM_THREADID:
+        buf_put_lit(*b, "THREADID NIL");
+        return 0;
     case ITEM_ENVELOPE:
     case ITEM_BODY:
     case ITEM_BODYSTRUCTURE:
@@ -133,7 +139,7 @@ static int put_item(struct session *s, struct buf **b, struct snap *snap, const 
 
 static bool is_plain(const struct fetch_item *item)
 {
-    return item->kind <= ITEM_SIZE;
+    return item->kind <= ITEM_THREADID;
 }
 
 static int open_access(struct session *s, struct snap *snap, const struct fetch_plan *plan,

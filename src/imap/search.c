@@ -69,6 +69,11 @@ static enum verdict judge_key(struct search_program *p, const struct judge_key *
         return truth(m->row.size < k->size);
     case SEARCH_MODSEQ:
         return truth(m->row.modseq >= k->size);
+    case SEARCH_WITHIN:
+        return truth(m->row.internal_date.seconds >= k->from &&
+                     m->row.internal_date.seconds < k->to);
+    case SEARCH_MESSAGE:
+        return truth(m->row.message_id == k->size);
     case SEARCH_DAY: {
         int64_t day = day_of(&m->row.internal_date);
         return truth(day >= k->from && day < k->to);

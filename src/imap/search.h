@@ -16,14 +16,17 @@ enum search_op {
     SEARCH_NOT,
     /* the row */
     SEARCH_TRUE,
+    SEARCH_NONE,
     SEARCH_FLAGS, /* (flags & mask) == want */
     SEARCH_RECENT,
     SEARCH_KEYWORD, /* id; 0xffffffff: a keyword that nobody ever used */
     SEARCH_UIDS,
     SEARCH_LARGER,
     SEARCH_SMALLER,
-    SEARCH_MODSEQ, /* at least `size` */
-    SEARCH_DAY,    /* INTERNALDATE within [from, to) */
+    SEARCH_MODSEQ,  /* at least `size` */
+    SEARCH_WITHIN,  /* INTERNALDATE, in seconds since 1970, within [from, to) */
+    SEARCH_MESSAGE, /* message_id is `size` */
+    SEARCH_DAY,     /* INTERNALDATE within [from, to) */
     /* the derived record */
     SEARCH_SENT_DAY,
     SEARCH_FIELD, /* a kept header field against a needle */

@@ -1,4 +1,5 @@
 /* imap/search_compile.c: from the grammar's tree to a program in postfix order. */
+#include "base/clock.h"
 #include "imap/search.h"
 #include "message/charset.h"
 
@@ -55,6 +56,16 @@ static void emit_days(struct compiler *c, const struct search_node *n, bool sent
     k->from = from;
     k->to = to;
     c->program->needs_derived |= sent;
+}
+
+/* RFC 5032 section 3: by INTERNALDATE, to the second. The moment is fixed once for all messages. */
+static void emit_within(struct compiler *c, const struct search_node *n)
+{
+    struct judge_key *k = emit(c, SEARCH_WITHIN);
+    int64_t limit = (int64_t)(clock_wall_us() / 1000000) - (int64_t)n->number;
+    bool younger = n->key == KEY_YOUNGER;
+    k->from = younger ? limit : INT64_MIN;
+    k->to = younger ? INT64_MAX : limit + 1;
 }
 
 static void emit_set(struct compiler *c, const struct search_node *n)
@@ -142,6 +153,18 @@ static void emit_leaf(struct compiler *c, const struct search_node *n)
     case KEY_SEQ:
     case KEY_UID:
         emit_set(c, n);
+        return;
+    case KEY_OLDER:
+    case KEY_YOUNGER:
+        emit_within(c, n);
+        return;
+    case KEY_EMAILID:
+        k = emit(c, SEARCH_MESSAGE);
+        if (!email_id_parse(n->text, &k->size))
+            k->op = SEARCH_NONE;
+        return;
+    case KEY_THREADID: /* RFC 8474 section 5.2: not offered, so nothing matches */
+        emit(c, SEARCH_NONE);
         return;
     case KEY_MODSEQ:
         emit(c, SEARCH_MODSEQ)->size = n->number;

@@ -386,8 +386,11 @@ static void on_timeout(struct loop_timer *timer)
 
 void session_put_capabilities(struct session *s, struct buf *b)
 {
-    const struct capability_state state = {
-        .authenticated = true, .tls = s->tls, .literal_minus = s->literal_minus};
+    const struct capability_state state = {.authenticated = true,
+                                           .tls = s->tls,
+                                           .literal_minus = s->literal_minus,
+                                           .append_limit =
+                                               s->host->settings.frame.max_streamed_literal};
     capability_write(b, &state);
 }
 

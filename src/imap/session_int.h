@@ -259,6 +259,11 @@ int qresync_rows(struct task *t, struct snap *snap) must_check;
 /* "MODIFIED 7,9" */
 int condstore_put_modified(struct task *t, struct snap *snap, struct buf *b) must_check;
 
+/* --- objectid.c: RFC 8474 --- */
+void put_mailbox_id(struct buf *b, const struct mailbox_info *info); /* "MAILBOXID (F...)" */
+void put_email_id(struct buf *b, uint64_t message_id);               /* "EMAILID (M...)" */
+bool email_id_parse(struct span text, uint64_t *ret);
+
 /* --- flags.c --- */
 void put_flags(struct buf *b, struct snap *snap, const struct row *row,
                bool recent); /* "(\Seen x)" */

@@ -9,6 +9,7 @@ enum when {
     IF_NO_PLAINTEXT = 1 << 4,
     IF_LITERAL_PLUS = 1 << 5,
     IF_LITERAL_MINUS = 1 << 6,
+    WITH_APPEND_LIMIT = 1 << 7, /* the number follows */
 };
 
 static const struct {
@@ -43,6 +44,9 @@ static const struct {
     {"MULTIAPPEND", AFTER},
     {"CONDSTORE", AFTER},
     {"QRESYNC", AFTER},
+    {"OBJECTID", AFTER},
+    {"WITHIN", AFTER},
+    {"APPENDLIMIT=", AFTER | WITH_APPEND_LIMIT},
 };
 
 void capability_write(struct buf *out, const struct capability_state *state)
@@ -58,6 +62,8 @@ void capability_write(struct buf *out, const struct capability_state *state)
         if (!first)
             buf_put_byte(out, ' ');
         buf_put_str(out, capabilities[i].name);
+        if (when & WITH_APPEND_LIMIT)
+            buf_put_u64(out, state->append_limit);
         first = false;
     }
 }

@@ -9,10 +9,11 @@
 
 struct capability_state {
     bool authenticated;
-    bool tls;           /* the connection is encrypted: no STARTTLS any more */
-    bool starttls;      /* there is a certificate */
-    bool plaintext;     /* passwords are accepted on this connection */
-    bool literal_minus; /* LITERAL- instead of LITERAL+ (RFC 7888 section 5: never both) */
+    bool tls;              /* the connection is encrypted: no STARTTLS any more */
+    bool starttls;         /* there is a certificate */
+    bool plaintext;        /* passwords are accepted on this connection */
+    uint64_t append_limit; /* octets of a message (RFC 7889), after login */
+    bool literal_minus;    /* LITERAL- instead of LITERAL+ (RFC 7888 section 5: never both) */
 };
 
 /* Appends "IMAP4rev1 IMAP4rev2 LITERAL+ ...", without the word CAPABILITY. */

@@ -158,6 +158,8 @@ enum status_item { /* RFC 9051 6.3.11 and RECENT of RFC 3501 */
                    STATUS_DELETED = 1 << 5,
                    STATUS_SIZE = 1 << 6,
                    STATUS_HIGHESTMODSEQ = 1 << 7, /* RFC 7162 section 3.1.7 */
+                   STATUS_MAILBOXID = 1 << 8,     /* RFC 8474 section 4.3 */
+                   STATUS_APPENDLIMIT = 1 << 9,   /* RFC 7889 section 3.1 */
 };
 
 struct cmd_status {
@@ -241,6 +243,10 @@ enum search_key {
     KEY_SEQ,    /* set of message numbers */
     KEY_UID,    /* set of UIDs */
     KEY_MODSEQ, /* number; RFC 7162 section 3.1.5 */
+    KEY_OLDER,  /* number of seconds; RFC 5032 */
+    KEY_YOUNGER,
+    KEY_EMAILID, /* text; RFC 8474 section 6 */
+    KEY_THREADID,
 };
 
 struct search_node {
@@ -285,6 +291,8 @@ enum fetch_att {
     FETCH_RFC822_HEADER = 1 << 8, /* as BODY.PEEK[HEADER] */
     FETCH_RFC822_TEXT = 1 << 9,   /* as BODY[TEXT], sets \Seen */
     FETCH_MODSEQ = 1 << 10,       /* RFC 7162 section 3.1.4.2 */
+    FETCH_EMAILID = 1 << 11,      /* RFC 8474 section 5.3 */
+    FETCH_THREADID = 1 << 12,
 };
 
 enum section_kind { SECTION_BODY, SECTION_BINARY, SECTION_BINARY_SIZE };

@@ -13,6 +13,8 @@ static const struct keyword attributes[] = {
     {"RFC822.HEADER", FETCH_RFC822_HEADER},
     {"RFC822.TEXT", FETCH_RFC822_TEXT},
     {"MODSEQ", FETCH_MODSEQ},
+    {"EMAILID", FETCH_EMAILID},
+    {"THREADID", FETCH_THREADID},
 };
 
 static const struct keyword macros[] = {

@@ -88,10 +88,11 @@ int parse_create(struct parse *p, struct command *c)
 /* ---- STATUS ---- */
 
 static const struct keyword status_items[] = {
-    {"MESSAGES", STATUS_MESSAGES}, {"UNSEEN", STATUS_UNSEEN},
-    {"UIDNEXT", STATUS_UIDNEXT},   {"UIDVALIDITY", STATUS_UIDVALIDITY},
-    {"RECENT", STATUS_RECENT},     {"SIZE", STATUS_SIZE},
-    {"DELETED", STATUS_DELETED},   {"HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ},
+    {"MESSAGES", STATUS_MESSAGES},   {"UNSEEN", STATUS_UNSEEN},
+    {"UIDNEXT", STATUS_UIDNEXT},     {"UIDVALIDITY", STATUS_UIDVALIDITY},
+    {"RECENT", STATUS_RECENT},       {"SIZE", STATUS_SIZE},
+    {"DELETED", STATUS_DELETED},     {"HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ},
+    {"MAILBOXID", STATUS_MAILBOXID}, {"APPENDLIMIT", STATUS_APPENDLIMIT},
 };
 
 int parse_status_items(struct parse *p, uint32_t *ret)

@@ -13,7 +13,9 @@ enum argument {
     ARG_DATE,
     ARG_NUMBER,
     ARG_UID,
-    ARG_MODSEQ
+    ARG_MODSEQ,
+    ARG_SECONDS,
+    ARG_OBJECTID
 };
 
 static const struct key_row {
@@ -56,6 +58,10 @@ static const struct key_row {
     {"LARGER", KEY_LARGER, ARG_NUMBER},
     {"SMALLER", KEY_SMALLER, ARG_NUMBER},
     {"MODSEQ", KEY_MODSEQ, ARG_MODSEQ},
+    {"OLDER", KEY_OLDER, ARG_SECONDS},
+    {"YOUNGER", KEY_YOUNGER, ARG_SECONDS},
+    {"EMAILID", KEY_EMAILID, ARG_OBJECTID},
+    {"THREADID", KEY_THREADID, ARG_OBJECTID},
 };
 
 enum container { IN_ROOT, IN_PAREN, IN_OR };
@@ -147,15 +153,50 @@ static int parse_header(struct parse *p, struct search_node *node)
     return rc ? rc : parse_astring(p, "a string", &node->text);
 }
 
+/* RFC 5032 section 5: nz-number */
+static int parse_seconds(struct parse *p, uint64_t *ret)
+{
+    uint64_t v;
+    int rc = parse_number64(p, "a number of seconds", &v);
+    if (rc == 0 && (v == 0 || v > UINT32_MAX))
+        rc = parse_fail(p, ERR_INVALID, "expected a number of seconds from 1 to 4294967295");
+    if (rc == 0)
+        *ret = v;
+    return rc;
+}
+
+/* RFC 8474 section 7: 1*255(ALPHA / DIGIT / "_" / "-") */
+static int parse_objectid(struct parse *p, struct span *ret)
+{
+    struct span s;
+    int rc = parse_atom(p, "an object identifier", &s);
+    if (rc)
+        return rc;
+    bool good = s.n <= 255;
+    for (size_t i = 0; i < s.n; i++)
+        good = good && (ascii_is_alpha((unsigned char)s.p[i]) ||
+                        ascii_is_digit((unsigned char)s.p[i]) || s.p[i] == '_' || s.p[i] == '-');
+    if (!good)
+        return parse_fail(p, ERR_INVALID, "\"%s\" is not an object identifier",
+                          parse_excerpt(s).text);
+    *ret = s;
+    return 0;
+}
+
 static int parse_argument(struct parse *p, enum argument argument, struct search_node *node)
 {
     if (argument == ARG_NONE)
         return 0;
     static const char *const what[] = {
-        [ARG_TEXT] = "a string",         [ARG_HEADER] = "a header field name",
-        [ARG_KEYWORD] = "a keyword",     [ARG_DATE] = "a date like 1-Feb-1994",
-        [ARG_NUMBER] = "a number",       [ARG_UID] = "a sequence set",
+        [ARG_TEXT] = "a string",
+        [ARG_HEADER] = "a header field name",
+        [ARG_KEYWORD] = "a keyword",
+        [ARG_DATE] = "a date like 1-Feb-1994",
+        [ARG_NUMBER] = "a number",
+        [ARG_UID] = "a sequence set",
         [ARG_MODSEQ] = "a mod-sequence",
+        [ARG_SECONDS] = "a number of seconds",
+        [ARG_OBJECTID] = "an object identifier",
     };
     int rc = parse_sp(p, what[argument]);
     if (rc)
@@ -171,6 +212,10 @@ static int parse_argument(struct parse *p, enum argument argument, struct search
         return parse_date(p, &node->day);
     case ARG_NUMBER:
         return parse_number64(p, what[argument], &node->number);
+    case ARG_SECONDS:
+        return parse_seconds(p, &node->number);
+    case ARG_OBJECTID:
+        return parse_objectid(p, &node->text);
     case ARG_MODSEQ:
         return parse_search_modseq(p, &node->number);
     default:
