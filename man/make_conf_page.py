@@ -35,7 +35,7 @@ def main():
     out, group, comment = [HEAD], '', []
     for line in open(source, encoding='utf-8'):
         line = line.strip()
-        setting = re.match(r'#([a-z_]+) = (.*);$', line)
+        setting = re.match(r'#([a-z0-9_.]+) = (.*);$', line)
         if setting:
             name, value = setting.groups()
             out.append('.TP\n.BR "%s" " = %s"\n' % (roff(group + name), roff(value).replace('"', '\\(dq')))

@@ -1,19 +1,20 @@
 #include "auth/users.h"
 
-#include <crypt.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 
-#include "base/buf.h"
+#include "auth/users_int.h"
 #include "base/map.h"
+#include "base/utf8.h"
 
-enum { FILE_MAX = 256 << 20, NAME_MAX_LEN = 255, PASSWORD_MAX = 512 };
+enum { FILE_MAX = 256 << 20, NAME_MAX_LEN = 255 };
 
 struct users {
-    unsigned refs;
-    struct buf text; /* of the file, with NULs behind names and secrets */
-    struct map by_name;
-    const char *dummy; /* the hash that unknown users are checked against; NULL: none */
+    atomic_uint refs;
+    struct buf text;    /* of the file, with NULs behind the secrets */
+    struct map by_name; /* to the secrets */
+    struct password_examples *examples;
 };
 
 bool user_name_valid(struct span name)
@@ -25,61 +26,42 @@ bool user_name_valid(struct span name)
         if (c < 0x20 || c == 0x7f)
             return false;
     }
-    /* A strict enough look at UTF-8: lead bytes and their continuations. */
-    for (size_t i = 0; i < name.n;) {
-        unsigned char c = (unsigned char)name.p[i];
-        size_t more = c < 0x80                ? 0
-                      : c >= 0xc2 && c < 0xe0 ? 1
-                      : c >= 0xe0 && c < 0xf0 ? 2
-                      : c >= 0xf0 && c < 0xf5 ? 3
-                                              : SIZE_MAX;
-        if (more == SIZE_MAX || name.n - i <= more)
-            return false;
-        for (size_t k = 1; k <= more; k++)
-            if (((unsigned char)name.p[i + k] & 0xc0) != 0x80)
-                return false;
-        i += more + 1;
-    }
+    return utf8_valid(name);
+}
+
+bool users_line_split(struct span line, struct span *ret_name, struct span *ret_secrets)
+{
+    struct span l = span_trim(line);
+    size_t colon = span_find_byte(l, ':');
+    if (!l.n || l.p[0] == '#' || colon == SPAN_NPOS)
+        return false;
+    struct span rest = span_skip(l, colon + 1);
+    size_t end = span_find_byte(rest, ':'), plain = span_find(rest, SPAN("{PLAIN}"));
+    bool begins =
+        plain != SPAN_NPOS && (plain == 0 || rest.p[plain - 1] == ' ' || rest.p[plain - 1] == '!');
+    *ret_name = span_head(l, colon);
+    *ret_secrets = begins && plain < end ? rest : span_head(rest, end);
     return true;
 }
 
-bool secret_equal(struct span a, struct span b)
-{
-    unsigned char diff = a.n != b.n;
-    for (size_t i = 0; i < a.n; i++)
-        diff |= (unsigned char)a.p[i] ^ (b.n ? (unsigned char)b.p[i % b.n] : 1);
-    return diff == 0;
-}
-
-/* Not a locked account ("!", "*", nothing). */
-static bool can_match(struct span hash)
-{
-    return hash.n && hash.p[0] != '!' && hash.p[0] != '*';
-}
-
-/* One line; its secret is cut to the hash proper. */
-static int add_line(struct users *u, char *line, size_t n, const char *file, unsigned number,
+static int add_line(struct users *u, struct span line, const char *file, unsigned number,
                     struct err *err)
 {
-    struct span l = span_trim(span_make(line, n));
+    struct span l = span_trim(line), name, secrets;
+    struct err why;
     if (!l.n || l.p[0] == '#')
         return 0;
-    size_t colon = span_find_byte(l, ':');
-    if (colon == SPAN_NPOS || !user_name_valid(span_head(l, colon)))
+    if (!users_line_split(line, &name, &secrets) || !user_name_valid(name))
         return err_set(err, ERR_INVALID, "%s:%u: not of the form name:password-hash", file, number);
-    struct span name = span_head(l, colon), secret = span_skip(l, colon + 1);
-    if (!span_starts(secret, SPAN("{PLAIN}"))) {
-        secret = span_head(secret, span_find_byte(secret, ':'));
-        if (span_starts(secret, SPAN("{CRYPT}")))
-            secret = span_skip(secret, 7);
-        if (!u->dummy && can_match(secret))
-            u->dummy = secret.p;
-    }
-    line[(size_t)(secret.p - line) + secret.n] = '\0';
+    if (password_secrets_valid(secrets, &why) < 0)
+        return err_set(err, ERR_INVALID, "%s:%u: %s", file, number, why.text);
     if (map_get(&u->by_name, name))
         return err_set(err, ERR_INVALID, "%s:%u: user " SPAN_FMT " is there twice", file, number,
                        SPAN_ARG(name));
-    map_put(&u->by_name, name, line + (secret.p - line));
+    password_examples_learn(u->examples, secrets);
+    char *at = u->text.p + (secrets.p - u->text.p);
+    at[secrets.n] = '\0';
+    map_put(&u->by_name, name, at);
     return 0;
 }
 
@@ -90,7 +72,7 @@ static int parse(struct users *u, const char *file, struct err *err)
         size_t n = span_find_byte(span_make(u->text.p + at, u->text.n - at), '\n');
         if (n == SPAN_NPOS)
             n = u->text.n - at;
-        int r = add_line(u, u->text.p + at, n, file, number, err);
+        int r = add_line(u, span_make(u->text.p + at, n), file, number, err);
         if (r < 0)
             return r;
         at += n + 1;
@@ -98,8 +80,12 @@ static int parse(struct users *u, const char *file, struct err *err)
     return 0;
 }
 
-static int read_file(int fd, const char *file, struct buf *to, struct err *err)
+int users_read_file(const char *file, struct buf *to, struct err *err)
 {
+    autoclose int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? err_set(err, ERR_NOT_FOUND, "%s: no such file", file)
+                               : err_set_errno(err, "%s", file);
     for (;;) {
         char *p = buf_reserve(to, 65536);
         if (!p)
@@ -118,20 +104,16 @@ static int read_file(int fd, const char *file, struct buf *to, struct err *err)
 struct users *users_none(void)
 {
     struct users *u = xnew(struct users);
-    u->refs = 1;
+    atomic_init(&u->refs, 1);
+    u->examples = password_examples_new(false);
     buf_init(&u->text, FILE_MAX);
     return u;
 }
 
 struct users *users_load(const char *file, struct err *err)
 {
-    autoclose int fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        err_set_errno(err, "%s", file);
-        return NULL;
-    }
     struct users *u = users_none();
-    if (read_file(fd, file, &u->text, err) == 0 && parse(u, file, err) == 0)
+    if (users_read_file(file, &u->text, err) == 0 && parse(u, file, err) == 0)
         return u;
     users_unref(u);
     return NULL;
@@ -139,14 +121,15 @@ struct users *users_load(const char *file, struct err *err)
 
 struct users *users_ref(struct users *u)
 {
-    u->refs++;
+    atomic_fetch_add(&u->refs, 1);
     return u;
 }
 
 void users_unref(struct users *u)
 {
-    if (!u || --u->refs)
+    if (!u || atomic_fetch_sub(&u->refs, 1) != 1)
         return;
+    password_examples_free(u->examples);
     map_done(&u->by_name);
     if (u->text.p)
         explicit_bzero(u->text.p, u->text.n);
@@ -164,34 +147,21 @@ size_t users_count(const struct users *u)
     return u->by_name.count;
 }
 
-static bool crypt_matches(const char *hash, const char *password)
+bool users_find(const struct users *u, struct span name, struct span *ret_secrets,
+                bool *ret_disabled)
 {
-    struct crypt_data *data = xnew(struct crypt_data);
-    /* not crypt_r, which a sanitizer replaces by one that needs libcrypt loaded before it */
-    const char *made = crypt_rn(password, hash, data, (int)sizeof(*data));
-    bool equal = made && made[0] != '*' && secret_equal(span_str(made), span_str(hash));
-    explicit_bzero(data, sizeof(*data));
-    free(data);
-    return equal;
+    const char *found = map_get(&u->by_name, name);
+    if (!found)
+        return false;
+    struct span secrets = span_str(found);
+    *ret_disabled = password_disabled(secrets);
+    *ret_secrets = span_skip(secrets, *ret_disabled);
+    return true;
 }
 
 bool users_check(const struct users *u, struct span name, struct span password)
 {
-    const char *secret = map_get(&u->by_name, name);
-    struct span stored = secret ? span_str(secret) : SPAN_EMPTY;
-    bool plain = span_starts(stored, SPAN("{PLAIN}"));
-    bool hashed = secret && !plain && can_match(stored);
-    const char *hash = hashed ? secret : u->dummy;
-    bool hash_ok = false, plain_ok = false;
-    if (password.n > PASSWORD_MAX || (password.n && memchr(password.p, '\0', password.n)))
-        return false;
-    if (hash) {
-        char *text = span_dup(password);
-        hash_ok = crypt_matches(hash, text);
-        explicit_bzero(text, password.n);
-        free(text);
-    }
-    if (plain)
-        plain_ok = secret_equal(span_skip(stored, 7), password);
-    return plain ? plain_ok : hashed && hash_ok;
+    struct span secrets = SPAN_EMPTY;
+    bool disabled, found = users_find(u, name, &secrets, &disabled);
+    return password_examples_check(u->examples, name, secrets, password) && found;
 }

@@ -28,6 +28,8 @@ enum conf_literal { CONF_LITERAL_PLUS, CONF_LITERAL_MINUS };
 
 enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
 enum conf_client_certificates { CONF_CLIENT_NO, CONF_CLIENT_OPTIONAL, CONF_CLIENT_REQUIRED };
+enum conf_ldap_scope { CONF_LDAP_SUBTREE, CONF_LDAP_ONE };
+enum conf_sql_driver { CONF_SQL_SQLITE, CONF_SQL_POSTGRESQL };
 enum conf_client_user { CONF_CLIENT_EMAIL, CONF_CLIENT_COMMON_NAME };
 
 enum conf_drop { CONF_DROP_AUTO, CONF_DROP_ALWAYS, CONF_DROP_NEVER };
@@ -54,7 +56,26 @@ struct conf {
     uint64_t login_bad_commands;
     bool login_plaintext;
 
-    const char *auth_users_file;
+    struct conf_list auth_directories;
+    const char *auth_users_file, *auth_app_passwords_file;
+    const char *auth_pam_service;
+    uint64_t auth_pam_parallel;
+    const char *auth_ldap_url, *auth_ldap_ca_file, *auth_ldap_bind_dn;
+    const char *auth_ldap_bind_password; /* secret */
+    const char *auth_ldap_base, *auth_ldap_filter, *auth_ldap_name_attribute;
+    const char *auth_ldap_disabled_filter, *auth_ldap_secret_attribute;
+    bool auth_ldap_starttls;
+    uint64_t auth_ldap_scope; /* enum conf_ldap_scope */
+    uint64_t auth_ldap_connections, auth_ldap_timeout;
+    uint64_t auth_sql_driver;      /* enum conf_sql_driver */
+    const char *auth_sql_database; /* secret: it may have a password in it */
+    const char *auth_sql_query;
+    uint64_t auth_sql_connections, auth_sql_timeout;
+    const char *auth_oauth2_issuer, *auth_oauth2_audience, *auth_oauth2_keys;
+    const char *auth_oauth2_introspection_url, *auth_oauth2_client_id;
+    const char *auth_oauth2_client_secret; /* secret */
+    const char *auth_oauth2_scope, *auth_oauth2_user_claim, *auth_oauth2_ca_file;
+    uint64_t auth_oauth2_leeway, auth_oauth2_timeout;
     const char *auth_any_user_password;                  /* secret */
     uint64_t auth_failure_delay, auth_failure_delay_max; /* milliseconds */
     struct conf_list auth_mta_listen;                    /* paths */
@@ -109,6 +130,10 @@ void conf_diff(const struct conf *a, const struct conf *b,
                void (*each)(void *arg, const char *name, bool fixed), void *arg);
 /* Gives the fixed settings of `to` the values that they have in `from`. */
 int conf_keep_fixed(struct conf *to, const struct conf *from) must_check;
+
+/* Whether auth.directories can be had like this: known names, each configured, in this build. */
+int conf_check_directories(const struct conf *c, struct err *err) must_check;
+bool conf_has_directory(const struct conf *c, const char *name);
 
 /* To another process: all settings, secrets only if asked for. */
 void conf_encode(const struct conf *c, bool secrets, struct buf *out);

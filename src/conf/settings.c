@@ -126,9 +126,81 @@ const struct setting conf_settings[] = {
     BOOLEAN("login.plaintext", login_plaintext, "false",
             "Accept passwords without TLS from other hosts. Loopback connections always may."),
 
+    LIST("auth.directories", auth_directories, "[file]",
+         "Where users are known, in the order in which they are asked: file, pam, ldap, sql,\n"
+         "oauth2."),
     STRING("auth.users_file", auth_users_file, "/etc/martlet/users",
-           "Lines of name:hash (crypt: yescrypt, bcrypt, SHA-512) or name:{PLAIN}password. Read\n"
-           "again on SIGHUP. Empty: none."),
+           "For directory file: lines of name:hash, made with martletctl user. Read again whenever "
+           "it\n"
+           "changes. Empty: none."),
+    STRING("auth.app_passwords_file", auth_app_passwords_file, "/etc/martlet/app-passwords",
+           "Further passwords for single programs, made with martletctl user app-password. Read\n"
+           "again whenever it changes; need not exist. Empty: none."),
+    STRING("auth.pam.service", auth_pam_service, "martlet",
+           "For directory pam: the file below /etc/pam.d."),
+    NUMBER("auth.pam.parallel", auth_pam_parallel, "1", 1, 64,
+           "Calls of PAM at a time. Not all of its modules bear more than one."),
+    STRING(
+        "auth.ldap.url", auth_ldap_url, "\"\"",
+        "For directory ldap: ldap://host, ldaps://host or ldapi://%2Fpath, several separated by\n"
+        "spaces."),
+    BOOLEAN("auth.ldap.starttls", auth_ldap_starttls, "true",
+            "Encrypt ldap:// connections (STARTTLS). Passwords go over them; switch it off for a\n"
+            "server on this machine alone."),
+    STRING("auth.ldap.ca_file", auth_ldap_ca_file, "\"\"",
+           "Certificates (PEM) of those who issue the server's. Empty: the system's."),
+    STRING("auth.ldap.bind_dn", auth_ldap_bind_dn, "\"\"",
+           "The account that searches for users. Empty: anonymous."),
+    SECRET("auth.ldap.bind_password", auth_ldap_bind_password, "\"\"", "Its password."),
+    STRING("auth.ldap.base", auth_ldap_base, "\"\"",
+           "Where the users are: ou=people,dc=example,dc=org."),
+    CHOICE("auth.ldap.scope", auth_ldap_scope, "subtree", "subtree one",
+           "Search all below the base, or only its direct children: subtree or one."),
+    STRING("auth.ldap.filter", auth_ldap_filter, "\"(&(objectClass=posixAccount)(uid=%u))\"",
+           "Which entry is the user's; %u stands for the name that was given, escaped (RFC 4515)."),
+    STRING("auth.ldap.name_attribute", auth_ldap_name_attribute, "uid",
+           "Where the entry has the name of the account. Empty: the name that was given."),
+    STRING("auth.ldap.disabled_filter", auth_ldap_disabled_filter, "\"\"",
+           "Entries that it fits may get mail but not log in, such as (pwdAccountLockedTime=*).\n"
+           "Empty: none."),
+    STRING(
+        "auth.ldap.secret_attribute", auth_ldap_secret_attribute, "\"\"",
+        "Where entries have SCRAM keys that the service account may read, such as userPassword.\n"
+        "Empty: passwords are only checked by binding, and SCRAM is not for these users."),
+    NUMBER("auth.ldap.connections", auth_ldap_connections, "4", 1, 64, "Connections at a time."),
+    TIME("auth.ldap.timeout", auth_ldap_timeout, "5s", 1, 300, "How long the server may take."),
+    CHOICE("auth.sql.driver", auth_sql_driver, "sqlite", "sqlite postgresql",
+           "For directory sql: sqlite or postgresql."),
+    SECRET("auth.sql.database", auth_sql_database, "\"\"",
+           "sqlite: the file. postgresql: a connection string of libpq, as \"host=db dbname=mail\n"
+           "user=martlet password=...\"."),
+    STRING(
+        "auth.sql.query", auth_sql_query,
+        "\"SELECT name, secret, disabled FROM users WHERE name = :user\"",
+        "Gives the user's row. :user (or %u) is a parameter of the prepared statement, not text.\n"
+        "Columns: name, secret (as in the users file), disabled (may be missing)."),
+    NUMBER("auth.sql.connections", auth_sql_connections, "4", 1, 64, "Connections at a time."),
+    TIME("auth.sql.timeout", auth_sql_timeout, "5s", 1, 300, "How long the database may take."),
+    STRING("auth.oauth2.issuer", auth_oauth2_issuer, "\"\"",
+           "For directory oauth2: who must have issued a token (claim iss)."),
+    STRING("auth.oauth2.audience", auth_oauth2_audience, "\"\"",
+           "Whom tokens must be meant for (claim aud)."),
+    STRING("auth.oauth2.keys", auth_oauth2_keys, "\"\"",
+           "The issuer's key set (JWKS): a file or an https URL. Signed tokens (JWT) are checked\n"
+           "against it. Empty: introspection_url is asked."),
+    STRING("auth.oauth2.introspection_url", auth_oauth2_introspection_url, "\"\"",
+           "Who is asked whether a token is good (RFC 7662)."),
+    STRING("auth.oauth2.client_id", auth_oauth2_client_id, "\"\"", "Our name at introspection."),
+    SECRET("auth.oauth2.client_secret", auth_oauth2_client_secret, "\"\"", "Our secret there."),
+    STRING("auth.oauth2.scope", auth_oauth2_scope, "\"\"",
+           "Scopes that a token must have, separated by spaces. Empty: none."),
+    STRING("auth.oauth2.user_claim", auth_oauth2_user_claim, "email",
+           "Which claim is the name of the account. An email that the issuer calls unverified is\n"
+           "refused."),
+    TIME("auth.oauth2.leeway", auth_oauth2_leeway, "60s", 0, 600, "How much clocks may differ."),
+    STRING("auth.oauth2.ca_file", auth_oauth2_ca_file, "\"\"",
+           "Certificates (PEM) of those who issue the servers'. Empty: the system's."),
+    TIME("auth.oauth2.timeout", auth_oauth2_timeout, "5s", 1, 300, "How long a server may take."),
     SECRET("auth.any_user_password", auth_any_user_password, "\"\"",
            "For tests: every name logs in with this password and gets an account. Refused unless\n"
            "every listener is on a loopback address."),
