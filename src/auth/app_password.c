@@ -345,7 +345,7 @@ static int revoke_line(void *arg, struct span line, unsigned number)
     return 0;
 }
 
-static int revoke(const char *file, struct span user, struct span id, struct err *err)
+static int revoke_lines(const char *file, struct span user, struct span id, struct err *err)
 {
     struct revoke v = {file, user, id, BUF_INIT(FILE_LIMIT), 0, err};
     struct edit e;
@@ -362,7 +362,7 @@ static int revoke(const char *file, struct span user, struct span id, struct err
 
 int app_password_revoke(const char *file, struct span user, struct span id, struct err *err)
 {
-    int r = id.n ? revoke(file, user, id, err) : 0;
+    int r = id.n ? revoke_lines(file, user, id, err) : 0;
     if (r == 0)
         return err_set(err, ERR_NOT_FOUND, SPAN_FMT " has no application password " SPAN_FMT,
                        SPAN_ARG(user), SPAN_ARG(id));
@@ -373,7 +373,7 @@ int app_password_revoke_all(const char *file, struct span user, struct err *err)
 {
     if (access(file, F_OK) < 0)
         return 0;
-    return revoke(file, user, SPAN_EMPTY, err);
+    return revoke_lines(file, user, SPAN_EMPTY, err);
 }
 
 /* In memory. */

@@ -143,7 +143,11 @@ struct directories *directories_new(const struct conf *c, struct err *err)
     struct directories *d = xnew(struct directories);
     struct err local = {0};
     atomic_init(&d->refs, 1);
-    int r = conf_check_directories(c, &local);
+    const char *setting;
+    struct err why = {0};
+    int r = conf_check_directories(c, &setting, &why);
+    if (r < 0)
+        err_set(&local, r, "%s: %s", setting, why.text);
     for (size_t i = 0; r == 0 && i < c->auth_directories.count; i++)
         r = add(d, c, c->auth_directories.items[i], &local);
     if (r < 0) {

@@ -14,8 +14,8 @@ bool file_state_changed(struct file_state *s, const char *path)
         now.size = (uint64_t)st.st_size;
         now.mtime[0] = st.st_mtim.tv_sec;
         now.mtime[1] = st.st_mtim.tv_nsec;
-        now.ctime[0] = st.st_ctim.tv_sec;
-        now.ctime[1] = st.st_ctim.tv_nsec;
+        now.changed[0] = st.st_ctim.tv_sec;
+        now.changed[1] = st.st_ctim.tv_nsec;
     }
     bool changed = memcmp(s, &now, sizeof(now)) != 0;
     memcpy(s, &now, sizeof(now));

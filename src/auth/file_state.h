@@ -10,7 +10,7 @@
 
 struct file_state {
     uint64_t device, inode, size;
-    int64_t mtime[2], ctime[2];
+    int64_t mtime[2], changed[2];
     bool there;
 };
 

@@ -132,7 +132,8 @@ void conf_diff(const struct conf *a, const struct conf *b,
 int conf_keep_fixed(struct conf *to, const struct conf *from) must_check;
 
 /* Whether auth.directories can be had like this: known names, each configured, in this build. */
-int conf_check_directories(const struct conf *c, struct err *err) must_check;
+int conf_check_directories(const struct conf *c, const char **ret_setting,
+                           struct err *err) must_check; /* ret_setting: the one to change */
 bool conf_has_directory(const struct conf *c, const char *name);
 
 /* To another process: all settings, secrets only if asked for. */

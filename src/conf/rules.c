@@ -201,6 +201,14 @@ static void check_mta(struct check *k)
                 c->auth_mta_mode);
 }
 
+static void check_directories(struct check *k)
+{
+    const char *setting;
+    struct err err;
+    if (conf_check_directories(k->conf, &setting, &err) < 0)
+        mistake(k, setting, "%s", err.text);
+}
+
 /* --- TLS --- */
 
 static void check_file(struct check *k, const char *setting, const char *path, const char *why)
@@ -300,8 +308,8 @@ static void check_mailboxes(struct check *k)
 /* --- all of it --- */
 
 static void (*const rules[])(struct check *k) = {
-    check_state_dir, check_listeners, check_any_user, check_lmtp, check_tls,
-    check_limits,    check_mailboxes, check_proxy,    check_mta,  check_metrics};
+    check_state_dir, check_listeners, check_any_user, check_lmtp,    check_tls,        check_limits,
+    check_mailboxes, check_proxy,     check_mta,      check_metrics, check_directories};
 
 size_t conf_check_all(const struct conf *c, void (*each)(void *arg, const struct conf_problem *p),
                       void *arg)

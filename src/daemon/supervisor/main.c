@@ -42,15 +42,13 @@ static const char usage[] =
 static struct conf *load_conf(const struct supervisor *s, struct err *err)
 {
     struct conf *c = s->file ? conf_load(s->file, err) : conf_new();
-    int r = c ? 0 : err->code;
-    for (size_t i = 0; r == 0 && i < s->option_count; i++)
-        r = conf_set(c, span_str(s->options[i]), err);
-    if (r == 0)
-        r = conf_check_directories(c, err);
-    if (r == 0)
-        return c;
-    conf_free(c);
-    return NULL;
+    for (size_t i = 0; c && i < s->option_count; i++) {
+        if (conf_set(c, span_str(s->options[i]), err) < 0) {
+            conf_free(c);
+            return NULL;
+        }
+    }
+    return c;
 }
 
 /* The state directory. */
