@@ -138,7 +138,7 @@ enum { METRIC_N_NONE = 1 };
     X(METRIC_IPC_VIOLATIONS, COUNTER, NONE, NONE, NONE, "ipc_violations",                          \
       "Messages between processes that were malformed or not allowed.")                            \
     X(METRIC_SANDBOX_VIOLATIONS, COUNTER, NONE, ROLE, NONE, "sandbox_violations",                  \
-      "Processes ended because of a system call that they may not make.")                          \
+      "Forbidden system calls that processes tried, or that they were ended for.")                 \
     X(METRIC_RESTARTS, COUNTER, NONE, ROLE, NONE, "process_restarts",                              \
       "Processes started anew after they ended unexpectedly.")                                     \
     X(METRIC_QUARANTINED, GAUGE, NONE, NONE, NONE, "accounts_quarantined",                         \

@@ -273,7 +273,7 @@ const struct setting conf_settings[] = {
            "named in this configuration whoever they belong to."),
     STRING("process.mail_user", process_mail_user, "martlet",
            "User of the processes that have the mail; owns the state directory."),
-    STRING("process.metrics_user", process_metrics_user, "martlet-login",
+    STRING("process.metrics_user", process_metrics_user, "martlet-metrics",
            "User of the process that serves metrics."),
     CHOICE("process.sandbox", process_sandbox, "on", "on off",
            "off: no limits on files and system calls; to look for a fault, never else."),
