@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "base/buf.h"
+#include "base/metrics.h"
 #include "io/loop_int.h"
 #include "io/tls_int.h"
 
@@ -256,6 +257,19 @@ static void shake_in_worker(struct worker_job *job)
     s->failed = r != 1 && e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE;
 }
 
+static void count_handshake(const struct tls_pump *p, const struct shake *s)
+{
+    enum metric_tls version = metric_tls(span_str(SSL_get_version(p->ssl)));
+    if (s->failed)
+        metric_add(
+            METRIC_PAIR(METRIC_HANDSHAKES, HANDSHAKE, METRIC_TLS_NONE, METRIC_HANDSHAKE_FAILED), 1);
+    else if (s->done)
+        metric_add(METRIC_PAIR(METRIC_HANDSHAKES, HANDSHAKE, version,
+                               SSL_session_reused(p->ssl) ? METRIC_HANDSHAKE_RESUMED
+                                                          : METRIC_HANDSHAKE_FULL),
+                   1);
+}
+
 static void on_shaken(struct worker_job *job)
 {
     struct shake *s = container_of(job, struct shake, job);
@@ -263,6 +277,7 @@ static void on_shaken(struct worker_job *job)
     bool alive = !s->failed;
     p->shaking = NULL;
     p->established = s->done;
+    count_handshake(p, s);
     p->shaking_write = s->write;
     free(s);
     if (p->freed) {

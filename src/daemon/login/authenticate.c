@@ -137,6 +137,20 @@ static int give_to_mail(struct session *s, struct span user)
     return fd < 0 ? ERR_IO : channel_send(mail->ch, &m, fd);
 }
 
+static void log_login(const struct session *s, struct span user)
+{
+    autobuf name = BUF_INIT(USER_NAME_MAX + 1);
+    if (!log_enabled(LOG_INFO))
+        return;
+    buf_put_span(&name, user);
+    log_event(LOG_INFO, "login", LOG_SESSION(s->id), "user", name.p, "peer", s->peer, "service",
+              "imap", "tls",
+              s->pump        ? tls_pump_version(s->pump)
+              : s->tls_ended ? "proxy"
+                             : "none",
+              NULL);
+}
+
 static void hand_over(struct session *s, struct span user)
 {
     struct login *login = s->login;
@@ -148,12 +162,8 @@ static void hand_over(struct session *s, struct span user)
         session_go_on(s);
         return;
     }
-    if (login->daemon->conf->log_level >= LOG_INFO) {
-        autobuf name = BUF_INIT(USER_NAME_MAX + 1);
-        buf_put_span(&name, user);
-        log_event(LOG_INFO, "login", "user", name.p, "peer", s->peer, "tls", s->tls ? "yes" : "no",
-                  NULL);
-    }
+    log_login(s, user);
+    s->handed_over = true;
     login->served++;
     generation_check(login);
     session_free(s); /* closes our copy of the descriptor only */

@@ -94,6 +94,10 @@ struct session {
     bool authenticate; /* the command under way is AUTHENTICATE, not LOGIN */
     bool drop_input;   /* STARTTLS: what came with it in plain text is not read */
     unsigned bad;
+    unsigned counted_as; /* the gauge of connections that it is counted in; 0: none */
+    uint64_t since_us;   /* monotonic */
+    bool handed_over;    /* it lives on in a mail process */
+    char reason[64];     /* why it ends, for the log */
 };
 
 /* session.c */

@@ -1,6 +1,8 @@
 #include "daemon/login/login.h"
 
+#include "base/clock.h"
 #include "base/logline.h"
+#include "base/metrics.h"
 #include "io/fdpass.h"
 
 static void on_input(void *owner, struct span bytes);
@@ -16,10 +18,47 @@ bool session_plaintext_allowed(const struct session *s)
 
 static void on_pump_done(void *arg);
 
+static void set_reason(struct session *s, const char *why)
+{
+    if (!*s->reason)
+        snprintf(s->reason, sizeof(s->reason), "%s", why);
+}
+
+/* One that has logged in says more, in its mail process. */
+static void log_end(struct session *s)
+{
+    uint64_t in, out;
+    if (s->handed_over || !log_enabled(LOG_DEBUG))
+        return;
+    conn_bytes(s->conn, &in, &out);
+    log_event(LOG_DEBUG, "disconnect", LOG_SESSION(s->id), "peer", s->peer, "reason",
+              *s->reason ? s->reason : "closed", "seconds",
+              LOG_NUMBER((clock_monotonic_us() - s->since_us) / 1000000), "in", LOG_NUMBER(in),
+              "out", LOG_NUMBER(out), NULL);
+}
+
+static void count_state(struct session *s)
+{
+    enum metric_state state = s->state == STATE_SASL || s->state == STATE_CHECK
+                                  ? METRIC_STATE_LOGIN
+                                  : METRIC_STATE_GREETING;
+    enum metric_tls tls =
+        s->pump ? metric_tls(span_str(tls_pump_version(s->pump))) : METRIC_TLS_NONE;
+    unsigned slot = METRIC_PAIR(METRIC_CONNECTIONS, TLS, state, tls);
+    if (slot == s->counted_as)
+        return;
+    if (s->counted_as)
+        metric_add(s->counted_as, (uint64_t)-1);
+    metric_add(slot, 1);
+    s->counted_as = slot;
+}
+
 void session_free(struct session *s)
 {
     struct login *login = s->login;
     session_auth_cancel(s);
+    log_end(s);
+    metric_add(s->counted_as, (uint64_t)-1);
     if (s->pump)
         tls_pump_set_done(s->pump, on_pump_done, login);
     list_remove(&s->link);
@@ -41,6 +80,7 @@ void session_bye(struct session *s, const char *text)
     if (s->state == STATE_OVER)
         return;
     session_auth_cancel(s);
+    set_reason(s, text);
     session_status(s, SPAN("*"), "BYE", NULL, text);
     s->state = STATE_OVER;
     conn_finish(s->conn);
@@ -48,6 +88,7 @@ void session_bye(struct session *s, const char *text)
 
 void session_drop(struct session *s, const char *text)
 {
+    set_reason(s, text);
     if (s->state != STATE_OVER)
         session_status(s, SPAN("*"), "BYE", NULL, text);
     conn_flush(s->conn);
@@ -67,8 +108,9 @@ static void on_timeout(struct loop_timer *t)
 
 static void on_closed(void *owner, int code)
 {
-    (void)code;
-    session_free(owner);
+    struct session *s = owner;
+    set_reason(s, s->tls && !s->pump ? "TLS ended" : err_name(code));
+    session_free(s);
 }
 
 static void on_eof(void *owner)
@@ -131,6 +173,7 @@ static void on_input(void *owner, struct span bytes)
 {
     struct session *s = owner;
     process(s, bytes);
+    count_state(s);
     if (s->state == STATE_COMMAND && !frame_idle(&s->frame))
         conn_acknowledge(s->conn);
 }
@@ -143,6 +186,7 @@ void session_go_on(struct session *s)
     s->rest = empty;
     conn_resume(s->conn);
     process(s, buf_span(&held));
+    count_state(s);
 }
 
 static void pump_over(struct login *login)
@@ -213,5 +257,10 @@ void session_new(struct login *login, const struct client *client)
         conn_set_input_max(s->conn, INPUT_MAX);
     }
     loop_timer_set(login->daemon->loop, &s->timeout, login->daemon->conf->login_timeout * 1000);
+    s->since_us = clock_monotonic_us();
+    metric_add(METRIC_ACCEPTED + (client->tls ? METRIC_LISTENER_IMAPS : METRIC_LISTENER_IMAP), 1);
+    count_state(s);
+    log_event(LOG_DEBUG, "connect", LOG_SESSION(s->id), "peer", s->peer, "service",
+              client->tls ? "imaps" : "imap", NULL);
     greet(s);
 }

@@ -48,7 +48,8 @@ static void refuse_with(struct opening *o, int error, const char *code, const ch
     struct refusal *r = xnew(struct refusal);
     autobuf user = BUF_INIT(USER_NAME_MAX + 1);
     buf_put_span(&user, o->start.user);
-    log_event(LOG_ERROR, "account-not-opened", "user", user.p, "error", err_name(error), NULL);
+    log_event(LOG_ERROR, "account-not-opened", LOG_SESSION(o->start.session_id), "user", user.p,
+              "error", err_name(error), NULL);
     r->conn = conn_new(o->mail->daemon->loop, take_fd(&o->fd), &ops, r);
     struct buf *out = conn_begin(r->conn);
     write_status(out, o->start.tag, "NO", code, span_str(text), false);
@@ -122,6 +123,12 @@ void mail_on_handover(struct mail *m, const struct message *msg, int fd)
     if (m->stopping || !m->store) {
         close(fd);
         return;
+    }
+    if (log_enabled(LOG_DEBUG)) {
+        autobuf name = BUF_INIT(USER_NAME_MAX + 1);
+        buf_put_span(&name, msg->u.handover.user);
+        log_event(LOG_DEBUG, "handover", LOG_SESSION(msg->u.handover.session), "user", name.p,
+                  NULL);
     }
     struct opening *o = xnew(struct opening);
     o->mail = m;
