@@ -14,6 +14,14 @@ const struct option_spec ctl_options[OPTION_COUNT] = {
     [OPTION_TO] = {"to", 0, "DIR", "where backups go"},
     [OPTION_FROM] = {"from", 0, "DIR", "where backups are"},
     [OPTION_YES] = {"yes", 'y', NULL, "do not ask"},
+    [OPTION_PASSWORD_STDIN] = {"password-stdin", 0, NULL,
+                               "the password is a line of standard input"},
+    [OPTION_GENERATE] = {"generate", 0, NULL, "make a password and show it"},
+    [OPTION_SCHEME] = {"scheme", 0, "SCHEME", "how it is stored: yescrypt+scram, argon2id, ..."},
+    [OPTION_KICK] = {"kick", 0, NULL, "end the user's sessions, too"},
+    [OPTION_WITH_MAIL] = {"with-mail", 0, NULL, "delete the account with all its mail, too"},
+    [OPTION_PROTOCOLS] = {"protocols", 0, "LIST", "for these only: imap,smtp"},
+    [OPTION_EXPIRES] = {"expires", 0, "WHEN", "90d, 12h, 2w, or a day: 2030-12-31"},
     [OPTION_MINUTES] = {"minutes", 0, "N", "for how long (default: 15)"},
 };
 
@@ -41,6 +49,30 @@ const struct command ctl_commands[] = {
      run_maintenance},
     {"restore", "ACCOUNT...", TAKES(ALL) | TAKES(FROM), "put back what is in DIR/ACCOUNT",
      "The accounts must not be in use.", run_maintenance},
+
+    {"user add", "NEW-USER", TAKES(PASSWORD_STDIN) | TAKES(GENERATE) | TAKES(SCHEME),
+     "add a user to the users file",
+     "The password is typed twice, or see --password-stdin and --generate; it is never an "
+     "argument.",
+     run_user_add},
+    {"user list", "", 0, "the users of the users file", NULL, run_user_list},
+    {"user passwd", "USER", TAKES(PASSWORD_STDIN) | TAKES(GENERATE) | TAKES(SCHEME) | TAKES(KICK),
+     "change a user's password", NULL, run_user_passwd},
+    {"user disable", "USER", 0, "let a user log in no more, and end its sessions",
+     "Mail is still delivered.", run_user_disable},
+    {"user enable", "USER", 0, "let a user log in again", NULL, run_user_enable},
+    {"user delete", "USER", TAKES(WITH_MAIL) | TAKES(YES), "remove a user from the users file",
+     "Its sessions end, its app passwords go. With --with-mail the account and all its mail go, "
+     "too\n"
+     "(it asks before, unless --yes is given), also of a user that another directory has.",
+     run_user_delete},
+    {"user app-password add", "USER NAME", TAKES(PROTOCOLS) | TAKES(EXPIRES),
+     "make a password for one program of a user", "It is shown once. NAME says what it is for.",
+     run_app_password_add},
+    {"user app-password list", "[USER]", 0, "app passwords, without the passwords", NULL,
+     run_app_password_list},
+    {"user app-password revoke", "USER APP-PASSWORD", 0,
+     "make an app password invalid (by its id or name)", NULL, run_app_password_revoke},
 
     {"config check", "[FILE]", 0, "look for mistakes in the configuration",
      "Without FILE: the one that the server reads.", run_config_check},

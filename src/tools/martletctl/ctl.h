@@ -38,6 +38,13 @@ enum option_id {
     OPTION_TO,
     OPTION_FROM,
     OPTION_YES,
+    OPTION_PASSWORD_STDIN,
+    OPTION_GENERATE,
+    OPTION_SCHEME,
+    OPTION_KICK,
+    OPTION_WITH_MAIL,
+    OPTION_PROTOCOLS,
+    OPTION_EXPIRES,
     OPTION_MINUTES,
     OPTION_COUNT
 };
@@ -99,6 +106,13 @@ int ctl_done(struct ctl *c, const char *fmt, ...) printf_like(2, 3);
 /* "Type yes": 0, or an exit code. Always asks nothing with --yes. */
 int ctl_confirm(struct ctl *c, const char *question) must_check;
 
+/* A new password: typed, from --password-stdin, or by --generate. 0 or an exit code. ctl_wipe it.
+ */
+int ctl_password(struct ctl *c, struct buf *to) must_check;
+void ctl_wipe(struct buf *b);
+/* A file that root has just made must be readable for martlet-auth. */
+void ctl_give_to_auth(struct ctl *c, const char *file);
+
 /* --- commands.c, main.c, complete.c --- */
 void ctl_arity(const struct command *cmd, size_t *ret_min, size_t *ret_max);
 /* The command whose name the words begin with (the longest such); *ret_words: of its name. */
@@ -120,6 +134,15 @@ int run_trace_on(struct ctl *c);
 int run_trace_off(struct ctl *c);
 int run_trace_list(struct ctl *c);
 int run_stats(struct ctl *c);
+int run_user_add(struct ctl *c);
+int run_user_list(struct ctl *c);
+int run_user_passwd(struct ctl *c);
+int run_user_disable(struct ctl *c);
+int run_user_enable(struct ctl *c);
+int run_user_delete(struct ctl *c);
+int run_app_password_add(struct ctl *c);
+int run_app_password_list(struct ctl *c);
+int run_app_password_revoke(struct ctl *c);
 int run_config_check(struct ctl *c);
 int run_config_show(struct ctl *c);
 int run_mailbox_list(struct ctl *c);
