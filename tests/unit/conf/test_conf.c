@@ -355,13 +355,61 @@ static void test_default_file(void **state)
     conf_free(d);
 }
 
+struct differences {
+    struct buf fixed, changeable;
+};
+
+static void on_difference(void *arg, const char *name, bool fixed)
+{
+    struct differences *d = arg;
+    buf_printf(fixed ? &d->fixed : &d->changeable, "%s ", name);
+}
+
+static void test_reload(void **state)
+{
+    (void)state;
+    struct err err;
+    struct differences d = {BUF_INIT(1024), BUF_INIT(1024)};
+    struct conf *a = conf_new();
+    struct conf *b = conf_load_text(SPAN("state_dir = /elsewhere; mail.processes = 7\n"
+                                         "imap.listen = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n"
+                                         "login { plaintext = true; timeout = 5s }\n"
+                                         "mailboxes { Mine = none }\n"),
+                                    "b", &err);
+    assert_non_null(b);
+    conf_diff(a, a, on_difference, &d);
+    assert_int_equal(d.fixed.n + d.changeable.n, 0);
+    conf_diff(a, b, on_difference, &d);
+    assert_string_equal(d.fixed.p, "state_dir mail.processes ");
+    assert_non_null(strstr(d.changeable.p, "imap.listen "));
+    assert_non_null(strstr(d.changeable.p, "login.plaintext "));
+    assert_non_null(strstr(d.changeable.p, "login.timeout "));
+    assert_non_null(strstr(d.changeable.p, "mailboxes "));
+    assert_int_equal(conf_keep_fixed(b, a), 0);
+    assert_string_equal(b->state_dir, a->state_dir);
+    assert_int_equal(b->mail_processes, a->mail_processes);
+    assert_int_equal(b->login_timeout, 5);
+    buf_reset(&d.fixed);
+    conf_diff(a, b, on_difference, &d);
+    assert_int_equal(d.fixed.n, 0);
+    conf_free(a);
+    conf_free(b);
+    buf_done(&d.fixed);
+    buf_done(&d.changeable);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_syntax),
-        cmocka_unit_test(test_secrets),  cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_noise),    cmocka_unit_test(test_default_file),
-        cmocka_unit_test(test_origins),  cmocka_unit_test(test_shown_is_read_back),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_syntax),
+        cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_default_file),
+        cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_shown_is_read_back),
         cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
