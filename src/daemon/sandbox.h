@@ -25,6 +25,10 @@
 int sandbox_confine(enum role role, const struct conf *c, struct err *err) must_check;
 int sandbox_filter(enum role role, const struct conf *c, struct err *err) must_check;
 
+/* Whether new settings need no more than the process was left with; else it has to be started
+ * anew. */
+bool sandbox_fits(enum role role, const struct conf *c);
+
 /* Becomes readable with every forbidden call; -1 before sandbox_filter. */
 int sandbox_violation_fd(void);
 /* The name of the next forbidden call that was tried; NULL: no more. */

@@ -437,7 +437,7 @@ static void fill(struct filter *f, enum role role, const struct conf *c)
     GROUP(f, given_network);
     if (files)
         GROUP(f, read_files);
-    if (role == ROLE_MAIL)
+    if (role == ROLE_MAIL || (role == ROLE_AUTH && needs.database))
         GROUP(f, write_files);
     if (role == ROLE_AUTH && needs.network) {
         GROUP(f, own_network);

@@ -84,45 +84,109 @@ static void allow(struct rules *r, const char *path, uint64_t rights)
         r->error = err_set_errno(r->err, "Landlock: %s", path);
 }
 
-/* Rules stick to inodes, and files are replaced by renaming: so it is their directory that may be
- * read, and of a symbolic link (certbot's) also the one that it leads to. */
-static void allow_dir_of(struct rules *r, const char *file)
+/* Directories that auth reads files in, one a line. Rules stick to inodes, and files are replaced
+ * by renaming: so it is their directory that may be read, and of a symbolic link (certbot's) also
+ * the one that it leads to. */
+static void put_dir(struct buf *dirs, const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    buf_put(dirs, file, slash == file ? 1 : (size_t)(slash - file));
+    buf_put_byte(dirs, '\n');
+}
+
+static bool is_url(const char *text)
+{
+    return strstr(text, "://") != NULL;
+}
+
+static void put_dir_of(struct buf *dirs, const char *file)
 {
     char real[PATH_MAX];
-    if (!*file)
+    autobuf absolute = BUF_INIT(BUF_UNLIMITED);
+    if (!*file || is_url(file))
         return;
-    autofree char *name = xstrndup(file, strlen(file));
-    char *slash = strrchr(name, '/');
-    if (slash) {
-        *(slash == name ? slash + 1 : slash) = '\0';
-        allow(r, name, READ);
-    }
-    if (!realpath(file, real))
-        return;
-    *strrchr(real, '/') = '\0';
-    if (real[0])
-        allow(r, real, READ);
+    if (file[0] != '/' && getcwd(real, sizeof(real)))
+        buf_printf(&absolute, "%s/", real);
+    buf_put_str(&absolute, file);
+    if (absolute.p[0] == '/')
+        put_dir(dirs, absolute.p);
+    if (realpath(file, real))
+        put_dir(dirs, real);
+}
+
+static void put_auth_dirs(struct buf *dirs, const struct conf *c)
+{
+    const char *files[] = {c->auth_users_file,     c->auth_app_passwords_file,
+                           c->tls_certificate,     c->tls_key,
+                           c->tls_client_ca,       c->auth_ldap_ca_file,
+                           c->auth_oauth2_ca_file, c->auth_oauth2_keys};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        put_dir_of(dirs, files[i]);
+    for (size_t i = 0; i < c->tls_certificates.count; i++)
+        put_dir_of(dirs, c->tls_certificates.items[i]);
 }
 
 void sandbox_auth_needs(const struct conf *c, struct sandbox_needs *ret)
 {
-    (void)c;
     *ret = (struct sandbox_needs){0};
+    for (size_t i = 0; i < c->auth_directories.count; i++) {
+        struct span d = span_str(c->auth_directories.items[i]);
+        bool sql = span_eq(d, SPAN("sql")), sqlite = c->auth_sql_driver == CONF_SQL_SQLITE;
+        if (span_eq(d, SPAN("pam")) || span_eq(d, SPAN("ldap")) || (sql && !sqlite) ||
+            (span_eq(d, SPAN("oauth2")) &&
+             (is_url(c->auth_oauth2_keys) || *c->auth_oauth2_introspection_url)))
+            ret->network = ret->system = true;
+        if (sql && sqlite)
+            ret->database = true;
+    }
+}
+
+static struct buf granted = BUF_INIT(BUF_UNLIMITED); /* put_auth_dirs at the start */
+static struct sandbox_needs granted_needs;
+
+bool sandbox_fits(enum role role, const struct conf *c)
+{
+    struct sandbox_needs needs;
+    autobuf dirs = BUF_INIT(BUF_UNLIMITED);
+    struct span rest, line, known, other;
+    if (role != ROLE_AUTH || c->process_sandbox != CONF_SANDBOX_ON)
+        return true;
+    sandbox_auth_needs(c, &needs);
+    if (needs.network > granted_needs.network || needs.system > granted_needs.system ||
+        needs.database > granted_needs.database)
+        return false;
+    put_auth_dirs(&dirs, c);
+    for (rest = buf_span(&dirs); span_split(&rest, '\n', &line);) {
+        bool found = !line.n;
+        for (known = buf_span(&granted); !found && span_split(&known, '\n', &other);)
+            found = span_eq(line, other);
+        if (!found)
+            return false;
+    }
+    return true;
 }
 
 static void allow_auth(struct rules *r, const struct conf *c)
 {
-    struct sandbox_needs needs;
-    sandbox_auth_needs(c, &needs);
+    struct span rest, line;
+    sandbox_auth_needs(c, &granted_needs);
+    buf_reset(&granted);
+    put_auth_dirs(&granted, c);
     allow(r, "/etc/ssl", READ);
-    allow_dir_of(r, c->auth_users_file);
-    allow_dir_of(r, c->tls_certificate);
-    allow_dir_of(r, c->tls_key);
-    allow_dir_of(r, c->tls_client_ca);
-    for (size_t i = 0; i < c->tls_certificates.count; i++)
-        allow_dir_of(r, c->tls_certificates.items[i]);
-    for (size_t i = 0; needs.system && i < ARRAY_LEN(systems); i++)
+    for (rest = buf_span(&granted); span_split(&rest, '\n', &line);) {
+        autofree char *dir = span_dup(line);
+        allow(r, dir, READ);
+    }
+    for (size_t i = 0; granted_needs.system && i < ARRAY_LEN(systems); i++)
         allow(r, systems[i], READ);
+    if (granted_needs.database) { /* SQLite writes its log and index beside the file, to read it */
+        autobuf dir = BUF_INIT(BUF_UNLIMITED);
+        put_dir_of(&dir, c->auth_sql_database);
+        for (rest = buf_span(&dir); span_split(&rest, '\n', &line);) {
+            autofree char *path = span_dup(line);
+            allow(r, path, READ | FS_WRITE | FS_MAKE_REG | FS_REMOVE_FILE | FS_TRUNCATE);
+        }
+    }
 }
 
 static void allow_role(struct rules *r, enum role role, const struct conf *c)

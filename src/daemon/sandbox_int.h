@@ -15,8 +15,9 @@
 
 /* What the directories of users in the configuration want of martlet-auth. */
 struct sandbox_needs {
-    bool network; /* sockets of its own: LDAP, SQL servers, OAuth 2 */
-    bool system;  /* the system's files below /etc, /run and /var/lib: PAM, the resolver */
+    bool network;  /* sockets of its own: LDAP, SQL servers, OAuth 2 */
+    bool database; /* to write where an SQLite database is */
+    bool system;   /* the system's files below /etc, /run and /var/lib: PAM, the resolver */
 };
 void sandbox_auth_needs(const struct conf *c, struct sandbox_needs *ret);
 

@@ -113,6 +113,12 @@ static void reload(struct daemon *d)
     d->conf = d->next_conf;
     d->next_conf = NULL;
     daemon_set_log(d->conf);
+    if (!sandbox_fits(d->role, d->conf)) { /* what was given away does not come back */
+        log_text(LOG_INFO, "restarting", "the new settings need more than the sandbox allows");
+        d->next_conf = old; /* something may point into it until the end */
+        begin_shutdown(d);
+        return;
+    }
     if (d->ops->reload)
         d->ops->reload(d);
     conf_free(old);
