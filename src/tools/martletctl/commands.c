@@ -90,6 +90,11 @@ const struct command ctl_commands[] = {
     {"trace off", "USER", 0, "stop writing it down", "The files stay.", run_trace_off},
     {"trace list", "", 0, "whose sessions are being traced", NULL, run_trace_list},
 
+    {"quarantine list", "", 0, "accounts refused because their process crashed repeatedly", NULL,
+     run_quarantine_list},
+    {"quarantine release", "ACCOUNT", 0, "serve such an account again", NULL,
+     run_quarantine_release},
+
     {"mailbox list", "USER", 0, "the mailboxes of a user", NULL, run_mailbox_list},
     {"mailbox stat", "USER MAILBOX", 0, "messages, sizes and numbers of a mailbox", NULL,
      run_mailbox_stat},

@@ -2,6 +2,8 @@
  * shells' own parts (share/completion) only pass the words and show the answer. */
 #include <stdio.h>
 
+#include "auth/app_password.h"
+#include "auth/users_edit.h"
 #include "ipc/messages.h"
 #include "tools/martletctl/access.h"
 #include "tools/martletctl/ctl.h"
@@ -11,12 +13,19 @@ struct completion {
     const char *const *words; /* without options; the command's name, then arguments */
     size_t count;
     struct ctl ctl;
+    struct buf last; /* of several in order that are the same one is enough */
 };
 
-static void offer(const struct completion *k, struct span candidate)
+/* Lines cannot have what would end them. */
+static void offer(struct completion *k, struct span candidate)
 {
-    if (span_starts(candidate, span_str(k->prefix)))
-        printf("%.*s\n", (int)candidate.n, candidate.p);
+    bool again = k->last.n && span_eq(candidate, buf_span(&k->last));
+    if (again || !span_starts(candidate, span_str(k->prefix)) ||
+        span_find_byte(candidate, '\n') != SPAN_NPOS)
+        return;
+    printf("%.*s\n", (int)candidate.n, candidate.p);
+    buf_reset(&k->last);
+    buf_put_span(&k->last, candidate);
 }
 
 static const struct option_spec *find_option(const char *word)
@@ -32,7 +41,7 @@ static const struct option_spec *find_option(const char *word)
 }
 
 /* The next word of the names that begin with what is there. */
-static void offer_commands(const struct completion *k)
+static void offer_commands(struct completion *k)
 {
     for (size_t i = 0; i < ctl_command_count; i++) {
         struct span rest = span_str(ctl_commands[i].name), word = SPAN_EMPTY;
@@ -44,7 +53,7 @@ static void offer_commands(const struct completion *k)
     }
 }
 
-static void offer_options(const struct completion *k, const struct command *cmd)
+static void offer_options(struct completion *k, const struct command *cmd)
 {
     for (int i = 0; i < OPTION_COUNT; i++) {
         autobuf b = BUF_INIT(128);
@@ -116,6 +125,34 @@ static void offer_key(struct completion *k, bool mailboxes)
     server_close(s);
 }
 
+static int offer_user(void *arg, const struct users_listed *u)
+{
+    offer(arg, u->name);
+    return 0;
+}
+
+static int offer_app_password(void *arg, const struct app_password *p)
+{
+    offer(arg, p->id);
+    return 0;
+}
+
+/* Those of the users file, whether they have mail or not. */
+static void offer_users(struct completion *k)
+{
+    struct err err;
+    if (k->ctl.conf && *k->ctl.conf->auth_users_file)
+        (void)!users_edit_each(k->ctl.conf->auth_users_file, offer_user, k, &err);
+}
+
+static void offer_app_passwords(struct completion *k)
+{
+    struct err err;
+    if (k->ctl.conf && *k->ctl.conf->auth_app_passwords_file && k->count)
+        (void)!app_password_each(k->ctl.conf->auth_app_passwords_file,
+                                 span_str(k->words[k->count - 1]), offer_app_password, k, &err);
+}
+
 static void offer_kind(struct completion *k, struct span kind)
 {
     if (span_eq(kind, SPAN("DIR")))
@@ -126,8 +163,14 @@ static void offer_kind(struct completion *k, struct span kind)
         conf_each(offer_setting, k);
     else if (span_eq(kind, SPAN("MAILBOX")) || span_eq(kind, SPAN("SESSION")))
         offer_key(k, span_eq(kind, SPAN("MAILBOX")));
-    else if (span_eq(kind, SPAN("ACCOUNT")) || span_eq(kind, SPAN("USER")))
+    else if (span_eq(kind, SPAN("APP-PASSWORD")))
+        offer_app_passwords(k);
+    else if (span_eq(kind, SPAN("ACCOUNT")))
         offer_accounts(k);
+    else if (span_eq(kind, SPAN("USER"))) {
+        offer_accounts(k);
+        offer_users(k);
+    }
 }
 
 /* What the n-th argument of the command is. */
@@ -180,7 +223,8 @@ int ctl_complete(int argc, char **argv)
     const char *const *words = (const char *const *)argv + 1;
     size_t n = (size_t)argc - 1;
     autofree const char **plain = xcalloc(n + 1, sizeof(*plain));
-    struct completion k = {.prefix = at < n ? words[at] : "", .words = plain};
+    struct completion k = {
+        .prefix = at < n ? words[at] : "", .words = plain, .last = BUF_INIT(BUF_UNLIMITED)};
     const struct option_spec *open = NULL; /* waits for its argument */
     for (size_t i = 1; i < at && i < n; i++) {
         if (open)
@@ -206,5 +250,6 @@ int ctl_complete(int argc, char **argv)
     }
     if (k.ctl.conf)
         conf_free(k.ctl.conf);
+    buf_done(&k.last);
     return EXIT_FINE;
 }

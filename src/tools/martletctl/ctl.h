@@ -64,7 +64,7 @@ struct command {
     const char *name; /* "accounts", "user add": words and single spaces */
     /* "USER [NAME]", "ACCOUNT...": how many there may be, and how a shell completes them. With
      * TAKES(ALL), either these or --all. Known to the completion: USER, ACCOUNT, MAILBOX, SESSION,
-     * SETTING, FILE, DIR, COMMAND. */
+     * SETTING, APP-PASSWORD, FILE, DIR, COMMAND. */
     const char *args;
     uint64_t options; /* TAKES(...) | ... */
     const char *help; /* one line, no full stop */
@@ -134,6 +134,8 @@ int run_trace_on(struct ctl *c);
 int run_trace_off(struct ctl *c);
 int run_trace_list(struct ctl *c);
 int run_stats(struct ctl *c);
+int run_quarantine_list(struct ctl *c);
+int run_quarantine_release(struct ctl *c);
 int run_user_add(struct ctl *c);
 int run_user_list(struct ctl *c);
 int run_user_passwd(struct ctl *c);
