@@ -1,69 +1,97 @@
-#include "auth/sasl.h"
+#include "auth/sasl_int.h"
 
-#include "auth/users.h"
+/* Best first: the order in which they are offered. */
+static const struct sasl_mechanism mechanisms[] = {
+    {"PLAIN", true, true, sasl_plain_step, sasl_plain_answer},
+    {"LOGIN", true, true, sasl_login_step, sasl_plain_answer},
+};
 
-enum { FIELD_MAX = 1024 };
-
-bool sasl_init(struct sasl *s, struct span mechanism)
+const struct sasl_mechanism *sasl_find(struct span name)
 {
-    *s = (struct sasl){.mechanism = span_eq(mechanism, SPAN("PLAIN"))   ? SASL_PLAIN
-                                    : span_eq(mechanism, SPAN("LOGIN")) ? SASL_LOGIN
-                                                                        : SASL_NONE,
-                       .user = BUF_INIT(FIELD_MAX),
-                       .password = BUF_INIT(FIELD_MAX)};
-    return s->mechanism != SASL_NONE;
+    for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
+        if (span_eq(name, span_str(mechanisms[i].name)))
+            return &mechanisms[i];
+    return NULL;
+}
+
+const char *sasl_name(const struct sasl_mechanism *m)
+{
+    return m->name;
+}
+
+bool sasl_needs_secure(const struct sasl_mechanism *m)
+{
+    return m->secure;
+}
+
+bool sasl_offered(const struct sasl_mechanism *m, const struct sasl_offer *offer)
+{
+    return (!m->secure || offer->secure) && (!m->passwords || offer->passwords);
+}
+
+void sasl_list(const struct sasl_offer *offer, struct buf *out)
+{
+    size_t begin = out->n;
+    for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++) {
+        if (!sasl_offered(&mechanisms[i], offer))
+            continue;
+        if (out->n > begin)
+            buf_put_byte(out, ' ');
+        buf_put_str(out, mechanisms[i].name);
+    }
+}
+
+void sasl_init(struct sasl *s, const struct sasl_mechanism *m)
+{
+    *s = (struct sasl){.mechanism = m};
+    buf_init(&s->name, SASL_FIELD_MAX);
+    buf_init(&s->authzid, SASL_FIELD_MAX);
+    buf_init(&s->secret, SASL_FIELD_MAX);
+    buf_init(&s->out, SASL_DATA_MAX);
+}
+
+static void wipe(struct buf *b)
+{
+    if (b->p)
+        explicit_bzero(b->p, b->n);
+    buf_done(b);
 }
 
 void sasl_done(struct sasl *s)
 {
-    if (s->password.p)
-        explicit_bzero(s->password.p, s->password.n);
-    buf_done(&s->user);
-    buf_done(&s->password);
+    wipe(&s->name);
+    wipe(&s->authzid);
+    wipe(&s->secret);
+    wipe(&s->out);
 }
 
-static enum sasl_result ready(struct sasl *s, struct span user, struct span password)
+enum sasl_result sasl_step(struct sasl *s, bool has_data, struct span data)
 {
-    buf_put_span(&s->user, user);
-    buf_put_span(&s->password, password);
-    bool good = buf_ok(&s->user) && buf_ok(&s->password) && user_name_valid(user);
-    return good ? SASL_READY : SASL_MALFORMED;
+    buf_reset(&s->out);
+    return s->mechanism->step(s, has_data, data);
 }
 
-/* [authzid] NUL authcid NUL passwd. Acting for somebody else is not offered. */
-static enum sasl_result step_plain(struct sasl *s, struct span data)
+enum sasl_result sasl_answer(struct sasl *s, int error, const struct directory_entry *e)
 {
-    struct span authzid, authcid;
-    if (!span_split(&data, '\0', &authzid) || !span_split(&data, '\0', &authcid) || !data.p ||
-        (data.n && memchr(data.p, '\0', data.n)))
-        return SASL_MALFORMED;
-    if (authzid.n && !span_eq(authzid, authcid))
-        return SASL_MALFORMED;
-    return ready(s, authcid, data);
+    buf_reset(&s->out);
+    return s->mechanism->answer(s, error, e);
 }
 
-static enum sasl_result step_login(struct sasl *s, struct span data, struct span *ret_challenge)
+enum sasl_result sasl_ask(struct sasl *s, enum sasl_ask what)
 {
-    if (s->asked_password) {
-        autobuf user = BUF_INIT(FIELD_MAX);
-        buf_put_span(&user, buf_span(&s->user));
-        buf_reset(&s->user);
-        return ready(s, buf_span(&user), data);
-    }
-    buf_put_span(&s->user, data);
-    if (!buf_ok(&s->user))
-        return SASL_MALFORMED;
-    s->asked_password = true;
-    *ret_challenge = SPAN("Password:");
+    s->ask = what;
+    return SASL_ASK;
+}
+
+enum sasl_result sasl_challenge(struct sasl *s, struct span data)
+{
+    buf_put_span(&s->out, data);
     return SASL_CHALLENGE;
 }
 
-enum sasl_result sasl_step(struct sasl *s, bool has_data, struct span data,
-                           struct span *ret_challenge)
+enum sasl_result sasl_succeed(struct sasl *s, const struct directory_entry *e)
 {
-    if (!has_data) {
-        *ret_challenge = s->mechanism == SASL_LOGIN ? SPAN("Username:") : SPAN("");
-        return SASL_CHALLENGE;
-    }
-    return s->mechanism == SASL_PLAIN ? step_plain(s, data) : step_login(s, data, ret_challenge);
+    buf_reset(&s->name);
+    buf_put_span(&s->name, buf_span(&e->name));
+    return SASL_SUCCESS;
 }

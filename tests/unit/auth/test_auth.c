@@ -3,9 +3,9 @@
 #include <crypt.h>
 #include <sys/mman.h>
 
-#include "auth/sasl.h"
 #include "auth/throttle.h"
 #include "auth/users.h"
+#include "base/buf.h"
 #include "base/clock.h"
 
 static struct users *load(const char *text, struct err *err)
@@ -105,48 +105,6 @@ static void test_same_time(void **state)
     users_unref(u);
 }
 
-static enum sasl_result one(const char *mechanism, struct span data, const char *user,
-                            const char *password)
-{
-    struct sasl s;
-    struct span challenge;
-    assert_true(sasl_init(&s, span_str(mechanism)));
-    enum sasl_result r = sasl_step(&s, true, data, &challenge);
-    if (r == SASL_READY) {
-        assert_string_equal(s.user.p, user);
-        assert_string_equal(s.password.n ? s.password.p : "", password);
-    }
-    sasl_done(&s);
-    return r;
-}
-
-static void test_sasl(void **state)
-{
-    (void)state;
-    struct sasl s;
-    struct span challenge;
-    assert_false(sasl_init(&s, SPAN("GSSAPI")));
-    assert_int_equal(one("PLAIN", SPAN("\0fred\0secret"), "fred", "secret"), SASL_READY);
-    assert_int_equal(one("PLAIN", SPAN("fred\0fred\0"), "fred", ""), SASL_READY);
-    assert_int_equal(one("PLAIN", SPAN("mary\0fred\0secret"), "", ""), SASL_MALFORMED);
-    assert_int_equal(one("PLAIN", SPAN("fred\0secret"), "", ""), SASL_MALFORMED);
-    assert_int_equal(one("PLAIN", SPAN("\0fred\0secret\0"), "", ""), SASL_MALFORMED);
-    assert_int_equal(one("PLAIN", SPAN("\0\0secret"), "", ""), SASL_MALFORMED);
-    assert_int_equal(one("PLAIN", SPAN(""), "", ""), SASL_MALFORMED);
-    assert_int_equal(one("PLAIN", SPAN("\0fr\ned\0x"), "", ""), SASL_MALFORMED);
-    assert_int_equal(one("PLAIN", SPAN("\0fr\xff\0x"), "", ""), SASL_MALFORMED);
-
-    assert_true(sasl_init(&s, SPAN("LOGIN")));
-    assert_int_equal(sasl_step(&s, false, SPAN_EMPTY, &challenge), SASL_CHALLENGE);
-    assert_true(span_eq(challenge, SPAN("Username:")));
-    assert_int_equal(sasl_step(&s, true, SPAN("fred"), &challenge), SASL_CHALLENGE);
-    assert_true(span_eq(challenge, SPAN("Password:")));
-    assert_int_equal(sasl_step(&s, true, SPAN("secret"), &challenge), SASL_READY);
-    assert_string_equal(s.user.p, "fred");
-    assert_string_equal(s.password.p, "secret");
-    sasl_done(&s);
-}
-
 static void test_throttle(void **state)
 {
     (void)state;
@@ -179,8 +137,9 @@ static void test_throttle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_check),     cmocka_unit_test(test_crypt),
-        cmocka_unit_test(test_same_time), cmocka_unit_test(test_sasl),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_crypt),
+        cmocka_unit_test(test_same_time),
         cmocka_unit_test(test_throttle),
     };
     return cmocka_run_group_tests_name("auth", tests, NULL, NULL);

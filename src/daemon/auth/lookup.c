@@ -1,0 +1,147 @@
+/* Which user an address belongs to: directories know whole addresses and local parts, with and
+ * without a detail. They block, so that workers ask them. */
+#include "auth/users.h"
+#include "base/logline.h"
+#include "daemon/auth/auth.h"
+
+enum { TRIES_MAX = 4 };
+
+struct lookups {
+    struct auth *auth;
+    struct channel *ch;
+    struct list all; /* under way */
+};
+
+struct lookup {
+    struct list link;
+    struct lookups *of; /* NULL: nobody waits */
+    uint64_t id;
+    struct directories *directories;
+    struct buf tries[TRIES_MAX]; /* in this order; empty ones are not asked for */
+    bool any;                    /* the last one is known whoever it is */
+    struct directory_entry entry;
+    int error;
+    struct err why;
+};
+
+static struct span without_detail(const struct conf *c, struct span local)
+{
+    struct span mark = span_str(c->lmtp_detail_delimiter);
+    size_t at = mark.n ? span_find(local, mark) : SPAN_NPOS;
+    return at == SPAN_NPOS || at == 0 ? local : span_head(local, at);
+}
+
+static bool domain_is_ours(const struct conf *c, struct span domain)
+{
+    if (!c->lmtp_domains.count || !domain.n)
+        return true;
+    for (size_t i = 0; i < c->lmtp_domains.count; i++)
+        if (span_ieq(domain, span_str(c->lmtp_domains.items[i])))
+            return true;
+    return false;
+}
+
+static void put_try(struct buf *to, struct span name)
+{
+    if (user_name_valid(name))
+        buf_put_span(to, name);
+}
+
+static void lookup_free(struct lookup *k)
+{
+    list_remove(&k->link);
+    for (size_t i = 0; i < TRIES_MAX; i++)
+        buf_done(&k->tries[i]);
+    directories_unref(k->directories);
+    directory_entry_done(&k->entry);
+    free(k);
+}
+
+static void look(void *arg)
+{
+    struct lookup *k = arg;
+    k->error = ERR_NOT_FOUND;
+    for (size_t i = 0; i < TRIES_MAX && k->error == ERR_NOT_FOUND; i++)
+        if (k->tries[i].n)
+            k->error = directories_find(k->directories, buf_span(&k->tries[i]), DIRECTORY_RECEIVE,
+                                        &k->entry, &k->why);
+}
+
+static void on_looked(void *arg)
+{
+    struct lookup *k = arg;
+    struct message r = {.kind = MESSAGE_USER_FOUND};
+    if (k->error == ERR_NOT_FOUND && k->any) { /* for tests: everybody is known */
+        buf_put_span(&k->entry.name, buf_span(&k->tries[TRIES_MAX - 1]));
+        k->error = 0;
+    }
+    if (k->error == ERR_BUSY)
+        log_event(LOG_WARNING, "lookup-failed", "reason", k->why.text, NULL);
+    r.u.user_found.id = k->id;
+    r.u.user_found.error = k->error;
+    r.u.user_found.user = buf_span(&k->entry.name);
+    if (k->of)
+        (void)channel_send(k->of->ch, &r, -1);
+    lookup_free(k);
+}
+
+/* The whole address, the address without a detail, and if the domain is ours the local part, with
+ * and without a detail. */
+static void make_tries(struct lookup *k, const struct conf *c, struct span address)
+{
+    size_t at = address.n;
+    while (at > 0 && address.p[at - 1] != '@')
+        at--;
+    struct span local = at ? span_head(address, at - 1) : address;
+    struct span domain = at ? span_skip(address, at) : SPAN_EMPTY;
+    struct span shorter = without_detail(c, local);
+    bool ours = domain_is_ours(c, domain);
+    put_try(&k->tries[0], address);
+    if (domain.n && shorter.n < local.n) {
+        autobuf whole = BUF_INIT(USER_NAME_MAX);
+        buf_put_span(&whole, shorter);
+        buf_put_byte(&whole, '@');
+        buf_put_span(&whole, domain);
+        put_try(&k->tries[1], buf_span(&whole));
+    }
+    if (ours && domain.n)
+        put_try(&k->tries[2], local);
+    if (ours)
+        put_try(&k->tries[3], shorter);
+    k->any = *c->auth_any_user_password && k->tries[3].n;
+}
+
+void lookup_start(struct lookups *l, const struct message *m)
+{
+    struct lookup *k = xnew(struct lookup);
+    struct auth *a = l->auth;
+    k->of = l;
+    k->id = m->u.user_lookup.id;
+    for (size_t i = 0; i < TRIES_MAX; i++)
+        buf_init(&k->tries[i], USER_NAME_MAX);
+    directory_entry_init(&k->entry);
+    list_push_back(&l->all, &k->link);
+    make_tries(k, a->daemon->conf, m->u.user_lookup.name);
+    k->directories = directories_ref(a->directories);
+    loop_work(a->daemon->loop, look, on_looked, k);
+}
+
+struct lookups *lookups_new(struct auth *a, struct channel *ch)
+{
+    struct lookups *l = xnew(struct lookups);
+    l->auth = a;
+    l->ch = ch;
+    list_init(&l->all);
+    return l;
+}
+
+void lookups_free(struct lookups *l)
+{
+    struct lookup *k, *next;
+    list_each_safe(k, next, &l->all, link)
+    {
+        k->of = NULL;
+        list_remove(&k->link);
+    }
+    free(l);
+}
