@@ -6,7 +6,7 @@
 #include "message/derived_int.h"
 #include "message/header_int.h"
 
-enum { SEC_ENVELOPE, SEC_BODY, SEC_STRUCTURE, SEC_FIELDS, SEC_PARTS, SEC_CHARSETS };
+enum { SEC_ENVELOPE, SEC_BODY, SEC_STRUCTURE, SEC_FIELDS, SEC_PARTS, SEC_SORT, SEC_CHARSETS };
 
 bool derived_usable(struct span rec)
 {
@@ -14,7 +14,7 @@ bool derived_usable(struct span rec)
         load_le32(rec.p + 4) != rec.n)
         return false;
     uint32_t at = REC_HEADER;
-    for (size_t i = SEC_ENVELOPE; i <= SEC_PARTS; i++) {
+    for (size_t i = SEC_ENVELOPE; i <= SEC_SORT; i++) {
         uint32_t end = load_le32(rec.p + 40 + 4 * i);
         if (end < at || end > rec.n)
             return false;
@@ -69,6 +69,35 @@ int derived_info(struct span rec, struct derived_info *ret)
         .sent_zone = (int16_t)load_le16(rec.p + 36),
     };
     return ret->header_length <= ret->size ? 0 : ERR_CORRUPT;
+}
+
+int derived_sort(struct span rec, struct derived_sort *ret)
+{
+    struct span s;
+    struct derived_sort d = {0};
+    if (!section(rec, SEC_SORT, &s) || s.n < SORT_HEADER)
+        return ERR_CORRUPT;
+    d.reply_or_forward = load_le16(s.p) & SORT_REPLY;
+    d.n_references = load_le16(s.p + 2);
+    struct span rest = span_skip(s, SORT_HEADER);
+    for (size_t i = 0; i < SORTKEY_COUNT; i++) {
+        size_t n = load_le16(s.p + 4 + 2 * i);
+        if (n > rest.n)
+            return ERR_CORRUPT;
+        d.key[i] = span_head(rest, n);
+        rest = span_skip(rest, n);
+    }
+    if (rest.n != 8 + 8 * d.n_references)
+        return ERR_CORRUPT;
+    d.message_id = load_le64(rest.p);
+    d.references = rest.p + 8;
+    *ret = d;
+    return 0;
+}
+
+uint64_t derived_reference(const struct derived_sort *s, size_t i)
+{
+    return load_le64(s->references + 8 * i);
 }
 
 /* --- Fields ------------------------------------------------------------------------------- */

@@ -26,7 +26,7 @@
 #include "base/err.h"
 #include "message/header.h"
 
-#define DERIVED_VERSION 2 /* raise with every change of layout or of what the parser finds */
+#define DERIVED_VERSION 3 /* raise with every change of layout or of what the parser finds */
 
 /* A complete record of this version? (Bounds of the sections are checked, contents are not.) */
 bool derived_usable(struct span rec);
@@ -54,6 +54,29 @@ struct derived_info {
 };
 
 int derived_info(struct span rec, struct derived_info *ret) must_check;
+
+/* --- Sort and thread keys (RFC 5256, RFC 5957) ---------------------------------------------- */
+
+enum derived_key {
+    SORTKEY_SUBJECT,
+    SORTKEY_FROM,
+    SORTKEY_TO,
+    SORTKEY_CC,
+    SORTKEY_DISPLAY_FROM,
+    SORTKEY_DISPLAY_TO,
+    SORTKEY_COUNT
+};
+
+struct derived_sort {
+    struct span key[SORTKEY_COUNT]; /* compare as octets: i;unicode-casemap (RFC 5051) */
+    bool reply_or_forward;          /* the subject says so */
+    uint64_t message_id;            /* a hash of the Message-ID; 0: none that is valid */
+    const char *references;         /* n of them, oldest first, 8 octets each: derived_reference */
+    size_t n_references;
+};
+
+int derived_sort(struct span rec, struct derived_sort *ret) must_check;
+uint64_t derived_reference(const struct derived_sort *s, size_t i);
 
 /* --- Header fields ------------------------------------------------------------------------- */
 

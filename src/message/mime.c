@@ -343,7 +343,7 @@ struct mime_parser *mime_parser_new(const struct mime_limits *limits)
     struct mime_parser *p = xnew(struct mime_parser);
     p->limits = sane_limits(limits);
     struct buf *bufs[] = {&p->line, &p->header,     &p->boundaries, &p->texts,
-                          &p->kept, &p->kept_index, &p->scratch};
+                          &p->kept, &p->kept_index, &p->scratch,    &p->sort};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         buf_init(bufs[i], BUF_UNLIMITED);
     param_list_init(&p->params);
@@ -357,7 +357,7 @@ void mime_parser_free(struct mime_parser *p)
     if (!p)
         return;
     struct buf *bufs[] = {&p->line, &p->header,     &p->boundaries, &p->texts,
-                          &p->kept, &p->kept_index, &p->scratch};
+                          &p->kept, &p->kept_index, &p->scratch,    &p->sort};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         buf_done(bufs[i]);
     param_list_done(&p->params);
@@ -378,8 +378,8 @@ static void shrink(struct buf *b)
 
 void mime_parser_reset(struct mime_parser *p)
 {
-    struct buf *bufs[] = {&p->line,  &p->header, &p->boundaries,
-                          &p->texts, &p->kept,   &p->kept_index};
+    struct buf *bufs[] = {&p->line, &p->header,     &p->boundaries, &p->texts,
+                          &p->kept, &p->kept_index, &p->sort};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         shrink(bufs[i]);
     p->pos = 0;

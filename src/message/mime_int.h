@@ -87,6 +87,7 @@ struct mime_parser {
     struct param_list params;
     struct address_iter addresses;
     struct buf scratch;
+    struct buf sort; /* sort keys of the message */
 };
 
 struct kept_field {
@@ -106,12 +107,18 @@ void structure_put(const struct mime_parser *p, bool ext, struct buf *out);
 
 /* envelope.c: appends the ENVELOPE made of these fields of a header. */
 struct envelope_fields {
-    struct span first[HEADER_IN_REPLY_TO + 1]; /* by id; p NULL: absent */
-    bool again[HEADER_IN_REPLY_TO + 1];        /* there is more than one */
+    struct span first[HEADER_REFERENCES + 1]; /* by id; p NULL: absent */
+    bool again[HEADER_REFERENCES + 1];        /* there is more than one */
 };
 
 void envelope_put(struct mime_parser *p, const struct envelope_fields *f, struct span header,
                   struct buf *out);
+
+/* Six keys with a checksum each, and a thousand references. */
+#define SORTKEYS_MAX (16 + 6 * 1008 + 8 * 1001)
+
+/* sortkeys.c: appends the sort keys of the message itself. */
+void sortkeys_put(struct mime_parser *p, const struct envelope_fields *f, struct buf *out);
 
 /* record.c */
 void record_put(struct mime_parser *p, struct buf *out);

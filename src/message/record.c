@@ -16,7 +16,7 @@ size_t mime_record_max(const struct mime_limits *limits)
     size_t root = envelope_max(l) + 8 * (size_t)l->max_header;
     size_t part = 512 + PART_SIZE_W + 42;
     return REC_HEADER + root + 2 * ((size_t)l->max_structure + 8 * (size_t)l->max_header) +
-           l->max_parts * part + 2 * (size_t)l->max_kept + 4096;
+           l->max_parts * part + 2 * (size_t)l->max_kept + SORTKEYS_MAX + 4096;
 }
 
 static void put_fields(const struct mime_parser *p, bool missing, struct buf *out)
@@ -120,7 +120,7 @@ void record_put(struct mime_parser *p, struct buf *out)
     size_t base = out->n;
     struct text_ref envelope = p->nodes[0].envelope;
     autobuf pool = BUF_INIT(65536);
-    uint32_t ends[5];
+    uint32_t ends[6];
 
     put_u8(out, REC_MAGIC);
     put_u8(out, DERIVED_VERSION);
@@ -143,6 +143,11 @@ void record_put(struct mime_parser *p, struct buf *out)
     ends[3] = (uint32_t)(out->n - base);
     put_parts(p, wide, &pool, out);
     ends[4] = (uint32_t)(out->n - base);
+    if (p->sort.n)
+        buf_put_span(out, buf_span(&p->sort));
+    else /* there was no header to read */
+        sortkeys_put(p, &(struct envelope_fields){0}, out);
+    ends[5] = (uint32_t)(out->n - base);
     buf_put_span(out, buf_span(&pool));
     if (!buf_ok(out))
         return;

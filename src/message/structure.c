@@ -382,6 +382,8 @@ void structure_read_header(struct mime_parser *p, uint32_t i, struct buf *ret_bo
         envelope_put(p, &env, buf_span(&p->header), &p->texts);
         n->envelope = text_since(p, before);
     }
+    if (i == 0)
+        sortkeys_put(p, &env, &p->sort);
     n->kind = (uint8_t)read_type(p, n, m.type, &type, &sub);
     if (n->kind == PART_TEXT || n->kind == PART_MESSAGE_OTHER)
         note_charset(p, n);
