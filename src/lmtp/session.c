@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "wire/frame.h"
 #include "wire/lmtp.h"
 
@@ -170,8 +171,24 @@ static void go_on(struct session *s)
 
 /* Delivery. */
 
+static enum metric_delivery metric_of(int error)
+{
+    switch (error) {
+    case 0:
+        return METRIC_DELIVERY_STORED;
+    case ERR_NO_SPACE:
+        return METRIC_DELIVERY_OVER_QUOTA;
+    case ERR_LIMIT:
+    case ERR_INVALID:
+        return METRIC_DELIVERY_REFUSED;
+    default:
+        return METRIC_DELIVERY_LATER;
+    }
+}
+
 static void answer(struct session *s, const struct recipient *r)
 {
+    metric_add(METRIC_DELIVERIES + metric_of(r->result), 1);
     switch (r->result) {
     case 0:
         reply(s, 250, "2.0.0", "Delivered");
@@ -356,6 +373,7 @@ static void on_looked_up(void *arg, int error, struct span user)
         s->recipients[s->recipient_count++] = r;
         reply(s, 250, "2.1.5", "Recipient ok");
     } else if (error == ERR_NOT_FOUND || error == ERR_INVALID) {
+        metric_add(METRIC_DELIVERIES + METRIC_DELIVERY_UNKNOWN_USER, 1);
         reply(s, 550, "5.1.1", "There is no such user here");
     } else {
         reply(s, 451, "4.3.0", "Not possible at the moment, try again later");
@@ -380,6 +398,7 @@ static void do_rcpt(struct session *s, const struct lmtp_command *c)
         buf_put_span(&address, c->path.domain);
     }
     if (!buf_ok(&address) || address.n > 255 || c->path.null) {
+        metric_add(METRIC_DELIVERIES + METRIC_DELIVERY_UNKNOWN_USER, 1);
         reply(s, 550, "5.1.1", "There is no such user here");
         return;
     }

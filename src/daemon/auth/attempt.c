@@ -2,7 +2,9 @@
 
 #include "auth/sasl.h"
 #include "auth/users.h"
+#include "base/clock.h"
 #include "base/logline.h"
+#include "base/metrics.h"
 #include "daemon/auth/auth.h"
 
 struct attempt {
@@ -12,6 +14,7 @@ struct attempt {
     uint64_t session;
     char *peer, *service;
     char mechanism[32]; /* for the log */
+    uint64_t began_us;
     struct sasl sasl;
     bool working, over; /* a worker has it; it only waits to say so */
     struct loop_task report;
@@ -67,11 +70,10 @@ static const char *failure_name(enum auth_failure why)
  * that a client chooses may look like them. */
 static void log_failed(const struct attempt *t, bool counted)
 {
-    const char *reason = *t->why.text ? t->why.text : failure_name(t->failure);
     log_event(t->failure == AUTH_FAILURE_UNAVAILABLE ? LOG_WARNING : LOG_INFO, "login-failed",
               LOG_SESSION(t->session), "peer", t->peer, "service", t->service, "counted",
               counted ? "yes" : "no", "user", t->sasl.name.n ? t->sasl.name.p : "", "mechanism",
-              t->mechanism, "reason", reason, NULL);
+              t->mechanism, "reason", failure_name(t->failure), "msg", t->why.text, NULL);
 }
 
 static void fail(struct attempt *t, enum auth_failure why)
@@ -86,6 +88,11 @@ static void fail(struct attempt *t, enum auth_failure why)
         ms = throttle_failed(&a->throttle, buf_span(&t->sasl.name), span_str(t->peer),
                              loop_now_ms(l));
     log_failed(t, counted);
+    metric_add(
+        METRIC_PAIR(METRIC_LOGINS, LOGIN, metric_mechanism(span_str(t->mechanism)), (unsigned)why),
+        1);
+    if (ms > a->daemon->conf->auth_failure_delay)
+        metric_add(METRIC_THROTTLED, 1);
     if (t->ops)
         loop_timer_set(l, &t->delay, ms);
     else
@@ -96,6 +103,10 @@ static void succeed(struct attempt *t)
 {
     struct span name = buf_span(&t->sasl.name);
     throttle_succeeded(&t->auth->throttle, name, span_str(t->peer));
+    metric_add(METRIC_PAIR(METRIC_LOGINS, LOGIN, metric_mechanism(span_str(t->mechanism)),
+                           METRIC_LOGIN_OK),
+               1);
+    metric_observe(METRIC_LOGIN_TIME, 0, clock_monotonic_us() - t->began_us);
     if (t->ops)
         t->ops->ok(t->arg, name, name, buf_span(&t->sasl.out));
     attempt_free(t);
@@ -213,6 +224,7 @@ struct attempt *attempt_start(struct auth *a, const struct attempt_start *start,
     t->ops = ops;
     t->arg = arg;
     t->session = start->session;
+    t->began_us = clock_monotonic_us();
     t->peer = span_dup(start->peer.address);
     t->service = span_dup(start->service);
     snprintf(t->mechanism, sizeof(t->mechanism), SPAN_FMT, SPAN_ARG(start->mechanism));

@@ -46,6 +46,7 @@ void session_authenticate(struct session *s, struct span mechanism, bool has_ini
     m.u.auth_start.id = s->auth_id;
     m.u.auth_start.session = s->id;
     m.u.auth_start.mechanism = mechanism;
+    snprintf(s->mechanism, sizeof(s->mechanism), SPAN_FMT, SPAN_ARG(mechanism));
     m.u.auth_start.has_initial = has_initial;
     m.u.auth_start.initial = initial;
     m.u.auth_start.service = SPAN("imap");
@@ -117,7 +118,7 @@ static void on_failed(struct session *s, enum auth_failure why)
 }
 
 /* The mail process answers the command. What is queued here must be with the client before. */
-static int give_to_mail(struct session *s, struct span user)
+static int give_to_mail(struct session *s, struct span user, struct span who)
 {
     struct login *login = s->login;
     struct message m = {.kind = MESSAGE_HANDOVER};
@@ -131,38 +132,43 @@ static int give_to_mail(struct session *s, struct span user)
     m.u.handover.tls = s->tls || s->tls_ended;
     m.u.handover.tls_version = s->pump ? span_str(tls_pump_version(s->pump)) : SPAN_EMPTY;
     m.u.handover.peer = span_str(s->peer);
+    m.u.handover.login = span_eq(who, user) ? SPAN_EMPTY : who;
+    m.u.handover.mechanism = span_str(s->mechanism);
     m.u.handover.client_name = s->client_name ? span_str(s->client_name) : SPAN_EMPTY;
     m.u.handover.input = buf_span(&s->rest);
     int fd = fcntl(conn_fd(s->conn), F_DUPFD_CLOEXEC, 0);
     return fd < 0 ? ERR_IO : channel_send(mail->ch, &m, fd);
 }
 
-static void log_login(const struct session *s, struct span user)
+/* who: proved it; another one than the user where that is allowed. */
+static void log_login(const struct session *s, struct span user, struct span who)
 {
-    autobuf name = BUF_INIT(USER_NAME_MAX + 1);
+    autobuf name = BUF_INIT(USER_NAME_MAX + 1), other = BUF_INIT(USER_NAME_MAX + 1);
+    bool same = span_eq(user, who);
     if (!log_enabled(LOG_INFO))
         return;
     buf_put_span(&name, user);
+    buf_put_span(&other, who);
     log_event(LOG_INFO, "login", LOG_SESSION(s->id), "user", name.p, "peer", s->peer, "service",
-              "imap", "tls",
+              "imap", "mechanism", s->mechanism, "tls",
               s->pump        ? tls_pump_version(s->pump)
               : s->tls_ended ? "proxy"
                              : "none",
-              NULL);
+              same ? NULL : "login", other.p, NULL);
 }
 
-static void hand_over(struct session *s, struct span user)
+static void hand_over(struct session *s, struct span user, struct span who)
 {
     struct login *login = s->login;
     end_dialogue(s);
     conn_flush(s->conn);
-    if (conn_pending(s->conn) || give_to_mail(s, user) < 0) {
+    if (conn_pending(s->conn) || give_to_mail(s, user, who) < 0) {
         s->state = STATE_COMMAND;
         session_status(s, buf_span(&s->tag), "NO", "UNAVAILABLE", unavailable);
         session_go_on(s);
         return;
     }
-    log_login(s, user);
+    log_login(s, user, who);
     s->handed_over = true;
     login->served++;
     generation_check(login);
@@ -178,7 +184,7 @@ void session_auth_message(struct session *s, const struct message *m)
         on_challenge(s, m->u.auth_data.data);
         break;
     case MESSAGE_AUTH_OK:
-        hand_over(s, m->u.auth_ok.user);
+        hand_over(s, m->u.auth_ok.user, m->u.auth_ok.login);
         break;
     case MESSAGE_AUTH_FAILED:
         on_failed(s, (enum auth_failure)m->u.auth_end.failure);

@@ -89,6 +89,7 @@ struct session {
     struct buf tag;       /* of the LOGIN or AUTHENTICATE under way */
     struct buf rest;      /* input that arrived while auth had the word */
     char *peer, *client_name;
+    char mechanism[32]; /* of the attempt under way */
     bool tls, local;
     bool tls_ended;    /* the client speaks TLS with a trusted proxy */
     bool authenticate; /* the command under way is AUTHENTICATE, not LOGIN */

@@ -2,6 +2,7 @@
 #include <malloc.h>
 
 #include "base/logline.h"
+#include "base/metrics.h"
 #include "base/worknote.h"
 #include "daemon/mail/mail.h"
 #include "io/conn.h"
@@ -250,6 +251,7 @@ static void on_accept(void *arg, int fd, const struct address *peer)
         mail_control_accept(p->mail, fd);
         return;
     }
+    metric_add(METRIC_ACCEPTED + METRIC_LISTENER_LMTP, 1);
     address_format_host(peer, &host);
     lmtp_session_start(&p->mail->lmtp, fd, buf_span(&host));
 }

@@ -156,6 +156,20 @@ static void on_page(void *arg, enum role role, unsigned index, int fd)
     close(fd);
 }
 
+static void count_one(void *arg, const struct message *m)
+{
+    (void)m;
+    ++*(uint64_t *)arg;
+}
+
+static void on_measure(void *arg)
+{
+    struct children *all = arg;
+    uint64_t n = 0;
+    quarantine_each(&all->quarantine, loop_now_ms(all->loop), count_one, &n);
+    metric_set(METRIC_QUARANTINED, n);
+}
+
 static bool wants(const struct child *c, const struct listening *l)
 {
     static const enum role takers[LISTENER_KIND_COUNT] = {
@@ -589,7 +603,7 @@ struct children *children_new(struct loop *l, const struct conf *conf, const cha
 {
     struct children *all = xnew(struct children);
     unsigned logins = children_process_count(conf->login_processes);
-    static const struct pages_ops page_ops = {on_page};
+    static const struct pages_ops page_ops = {on_page, on_measure};
     const struct listening *listening;
     all->loop = l;
     all->conf = conf;

@@ -8,7 +8,7 @@
 #include "base/logline.h"
 #include "base/metrics.h"
 
-enum { PAGES_MEASURE_MS = 5000 };
+enum { PAGES_MEASURE_MS = 5000, PAGES_SOON_MS = 200 };
 
 struct page {
     struct list link;
@@ -26,6 +26,7 @@ struct pages {
     void *arg;
     struct list list; /* oldest first */
     struct loop_timer timer;
+    bool measured;
 };
 
 static void announce(struct pages *p, const struct page *page)
@@ -80,6 +81,8 @@ struct page *pages_take(struct pages *p, enum role role, pid_t pid)
         return NULL;
     page->pid = pid;
     set(page, METRIC_STARTED, clock_wall_us());
+    if (p->measured)
+        loop_timer_set(p->loop, &p->timer, PAGES_SOON_MS);
     return page;
 }
 
@@ -135,31 +138,25 @@ static void on_timer(struct loop_timer *t)
     struct pages *p = container_of(t, struct pages, timer);
     struct page *page;
     list_each(page, &p->list, link) measure(page);
+    p->ops->measure(p->arg);
     loop_timer_set(p->loop, &p->timer, PAGES_MEASURE_MS);
 }
 
 void pages_measure(struct pages *p, bool on)
 {
-    loop_timer_cancel(&p->timer);
+    p->measured = on;
     if (on)
-        loop_timer_set(p->loop, &p->timer, 100); /* the processes have started by then */
-}
-
-static void ignore(void *arg, enum role role, unsigned index, int fd)
-{
-    (void)arg;
-    (void)role;
-    (void)index;
-    close(fd);
+        loop_timer_set(p->loop, &p->timer, PAGES_SOON_MS);
+    else
+        loop_timer_cancel(&p->timer);
 }
 
 struct pages *pages_new(struct loop *l, const struct pages_ops *ops, void *arg)
 {
-    static const struct pages_ops quiet = {ignore};
     struct pages *p = xnew(struct pages);
     struct err err;
     p->loop = l;
-    p->ops = ops ? ops : &quiet;
+    p->ops = ops;
     p->arg = arg;
     list_init(&p->list);
     loop_timer_init(&p->timer, on_timer);

@@ -17,6 +17,8 @@ struct page;
 struct pages_ops {
     /* A page that martlet-metrics has not heard of; fd is read-only and the callee's. */
     void (*added)(void *arg, enum role role, unsigned index, int fd);
+    /* Time to set the gauges of the supervisor itself. */
+    void (*measure)(void *arg);
 };
 
 struct pages *pages_new(struct loop *l, const struct pages_ops *ops, void *arg);
