@@ -54,7 +54,8 @@ struct login {
     bool certificates_known; /* auth has told us, if only that there are none */
     bool settled;            /* START has come */
     struct peer auth, mail[PEERS_MAX];
-    struct list sessions; /* oldest first */
+    struct list sessions;   /* oldest first */
+    struct loop_timer trim; /* set when memory was freed */
     size_t session_count, tls_session_count;
     struct list proxied; /* their proxy's header has not come yet; oldest first */
     size_t proxied_count;

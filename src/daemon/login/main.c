@@ -8,14 +8,25 @@
 #include "base/logline.h"
 #include "base/random.h"
 
+enum { TRIM_MS = 5000 };
+
 static bool full(const struct login *login)
 {
     return login_connections(login) + login->elsewhere >= login->daemon->conf->login_connections;
 }
 
+/* What handshakes needed lies between the pumps that stay: the C library keeps it unless told. */
+static void on_trim(struct loop_timer *t)
+{
+    (void)t;
+    malloc_trim(0);
+}
+
 void login_check_limits(struct login *login)
 {
     struct port *p;
+    if (!loop_timer_is_set(&login->trim))
+        loop_timer_set(login->daemon->loop, &login->trim, TRIM_MS);
     bool pause = full(login) || generation_spent(login);
     if ((login->stopping || login->retired) && !login->session_count && !login->pump_count &&
         !login->proxied_count) {
@@ -244,6 +255,7 @@ int main(void)
     static struct login login; /* reachable until the very end, for leak checkers */
     list_init(&login.ports);
     list_init(&login.sessions);
+    loop_timer_init(&login.trim, on_trim);
     list_init(&login.proxied);
     login.next_session = random_u64() << 24; /* distinct among processes and restarts */
     login.next_auth = 1;
