@@ -10,6 +10,13 @@
 
 enum { LINGER_MS = 2000 };
 
+/* One step of a handshake. */
+struct shake {
+    struct worker_job job;
+    struct tls_pump *pump;
+    bool done, failed, write;
+};
+
 struct tls_pump {
     uv_poll_t tls_poll, plain_poll;
     struct loop *loop;
@@ -24,8 +31,7 @@ struct tls_pump {
     int tls_fd, plain_fd;
     unsigned char tls_have, plain_have;
     unsigned char closing; /* handles whose close callback is to come */
-    struct worker_job
-        *shaking; /* a step of the handshake is under way: OpenSSL has its hands on ssl */
+    struct shake *shaking; /* a step of the handshake is under way: OpenSSL has its hands on ssl */
     bool established, shaking_write;
     bool freed; /* while a thread is shaking */
     bool more;  /* tls_read stopped before OpenSSL was empty: no event will come for that */
@@ -81,11 +87,12 @@ void tls_pump_free(struct tls_pump *p)
 {
     if (!p)
         return;
-    if (p->shaking) {
+    if (p->shaking && !workers_cancel(p->context->backend->workers, &p->shaking->job)) {
         p->freed = true;
         p->done = NULL;
         return;
     }
+    free(p->shaking);
     loop_timer_cancel(&p->linger);
     loop_task_cancel(&p->again);
     SSL_free(p->ssl);
@@ -237,12 +244,6 @@ static void on_linger(struct loop_timer *t)
 
 /* The handshake. Its steps run in threads of the backend, because they may wait for a signature. */
 
-struct shake {
-    struct worker_job job;
-    struct tls_pump *pump;
-    bool done, failed, write;
-};
-
 static void shake_in_worker(struct worker_job *job)
 {
     struct shake *s = container_of(job, struct shake, job);
@@ -296,7 +297,7 @@ static void shake(struct tls_pump *p)
     s->pump = p;
     s->job.work = shake_in_worker;
     s->job.done = on_shaken;
-    p->shaking = &s->job;
+    p->shaking = s;
     watch(p);
     workers_run(p->context->backend->workers, &s->job);
 }

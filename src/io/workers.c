@@ -33,6 +33,7 @@ static void *thread_main(void *arg)
             break;
         struct worker_job *job = list_entry(w->waiting.next, struct worker_job, link);
         list_remove(&job->link);
+        job->begun = true;
         pthread_mutex_unlock(&w->lock);
         job->work(job);
         pthread_mutex_lock(&w->lock);
@@ -102,6 +103,7 @@ static void start_thread(struct workers *w)
 void workers_run(struct workers *w, struct worker_job *job)
 {
     pthread_mutex_lock(&w->lock);
+    job->begun = false;
     list_push_back(&w->waiting, &job->link);
     unsigned waiting = 0;
     struct worker_job *j;
@@ -111,6 +113,16 @@ void workers_run(struct workers *w, struct worker_job *job)
     pthread_mutex_unlock(&w->lock);
     if (!enough && w->count < w->max)
         start_thread(w);
+}
+
+bool workers_cancel(struct workers *w, struct worker_job *job)
+{
+    pthread_mutex_lock(&w->lock);
+    bool waits = !job->begun;
+    if (waits)
+        list_remove(&job->link);
+    pthread_mutex_unlock(&w->lock);
+    return waits;
 }
 
 void workers_free(struct workers *w)

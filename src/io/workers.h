@@ -14,13 +14,16 @@
 struct workers;
 
 struct worker_job {
-    struct list link;                     /* private */
+    struct list link; /* private, like begun */
+    bool begun;
     void (*work)(struct worker_job *job); /* in a thread */
     void (*done)(struct worker_job *job); /* then on the loop */
 };
 
 struct workers *workers_new(struct loop *l, unsigned threads);
 void workers_run(struct workers *w, struct worker_job *job);
+/* True: it had not begun, and neither `work` nor `done` will be called. */
+bool workers_cancel(struct workers *w, struct worker_job *job);
 /* Waits for jobs under way; `done` is not called for anything any more. */
 void workers_free(struct workers *w);
 

@@ -389,6 +389,36 @@ def test_handshakes_without_auth(start, certs, how):
     plain.close()
 
 
+def test_flood_of_handshakes_without_auth(start, certs):
+    """What waits for signatures is bounded as all that has not logged in; it goes when its client goes."""
+    s = start(setting(certs) + ['--setting', 'login.unfinished=20', '--setting', 'login.processes=1'])
+    login, auth = process(s, 'martlet-login')[0], process(s, 'martlet-auth')[0]
+    before = len(os.listdir('/proc/%d/fd' % login))
+    os.kill(auth, signal.SIGSTOP)
+    c = context(certs)
+    c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
+    socks = []
+    for _ in range(100):
+        sock = socket.create_connection((s.host, s.imaps), TIMEOUT)
+        tls = c.wrap_socket(sock, do_handshake_on_connect=False)
+        tls.setblocking(False)
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        socks.append(tls)
+    # Three descriptors each: 20 that are not logged in, and those that a thread has in its hands.
+    until(lambda: len(os.listdir('/proc/%d/fd' % login)) <= before + 3 * (20 + 8), 'descriptors pile up')
+    plain = socket.create_connection((s.host, s.imap), TIMEOUT)
+    assert line(plain).startswith(b'* OK ')
+    for tls in socks:
+        tls.close()
+    os.kill(auth, signal.SIGCONT)
+    greeted(s, context(certs)).close()
+    plain.close()
+    until(lambda: len(os.listdir('/proc/%d/fd' % login)) <= before, 'descriptors stay open')
+
+
 def support_server_slow():
     return TIMEOUT / 20
 
@@ -663,7 +693,7 @@ def hello(size):
 @pytest.mark.parametrize('data', [
     b'a LOGIN fred sesame\r\n', b'GET / HTTP/1.1\r\n\r\n', b'\0' * 1000, b'\xff' * 70000, b'\x16\3\1\xff\xff' + b'x' * 65535,
     b'\x16\3\1\0\5\1\xff\xff\xff\xff', b'\x15\3\3\0\2\2\x28', b'\x17\3\3\0\1x', hello(60000), hello(10),
-    b'\x80\x2e\1\0\2' + b'\0' * 43, b'\x14\3\3\0\1\1' * 100])
+    b'\x80\x2e\1\0\2' + b'\0' * 43, b'\x14\3\3\0\1\1' * 100], ids=lambda data: '%d-%02x' % (len(data), data[0]))
 def test_garbage_instead_of_a_handshake(several, data):
     sock = socket.create_connection((several.host, several.imaps), TIMEOUT)
     try:

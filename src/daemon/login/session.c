@@ -59,8 +59,12 @@ void session_free(struct session *s)
     session_auth_cancel(s);
     log_end(s);
     metric_add(s->counted_as, (uint64_t)-1);
-    if (s->pump)
+    if (s->pump && !tls_pump_established(s->pump)) { /* a handshake that nobody waits for */
+        tls_pump_free(take_ptr(s->pump));
+        login->pump_count--;
+    } else if (s->pump) {
         tls_pump_set_done(s->pump, on_pump_done, login);
+    }
     list_remove(&s->link);
     login->session_count--;
     login->tls_session_count -= s->tls;
