@@ -7,10 +7,9 @@ import time
 
 import pytest
 
-from support import server as support_server
 from support.imap import SLOW, TIMEOUT
-from support.server import PASSWORD, children
-from test_reload import until
+from support.server import PASSWORD
+from test_processes import process, until
 
 pytestmark = pytest.mark.martlet('its own processes')
 settings = pytest.mark.settings
@@ -18,15 +17,7 @@ settings = pytest.mark.settings
 
 def logins(server):
     """The pids of the login processes, oldest first."""
-    found = []
-    for pid in children(server.process.pid):
-        try:
-            with open('/proc/%d/comm' % pid) as f:
-                if f.read().strip() == 'martlet-login' and not support_server.zombie(pid):
-                    found.append(pid)
-        except OSError:
-            pass
-    return sorted(found)
+    return sorted(process(server, 'martlet-login'))
 
 
 def login(server, tls=True):
@@ -134,10 +125,7 @@ def test_retired_processes_hear_of_everything(own_server):
     until(lambda: 'event=reloaded' in own_server.text(), 'not reloaded')
     for c in clients:
         c.ok('NOOP')
-    pids = [p for p in children(own_server.process.pid)
-            if open('/proc/%d/comm' % p).read().strip() in ('martlet-auth', 'martlet-mail')]
-    auth = [p for p in pids if open('/proc/%d/comm' % p).read().strip() == 'martlet-auth']
-    os.kill(auth[0], signal.SIGKILL)
+    os.kill(process(own_server, 'martlet-auth')[0], signal.SIGKILL)
 
     def gets_in():
         return waiting.cmd('LOGIN fred ' + PASSWORD).status == 'OK'

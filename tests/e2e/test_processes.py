@@ -38,9 +38,12 @@ def process(server, name):
     """The pids of the processes of that name."""
     found = []
     for pid in children(server.process.pid):
-        with open('/proc/%d/comm' % pid) as f:
-            if f.read().strip() == name:
-                found.append(pid)
+        try:
+            with open('/proc/%d/comm' % pid) as f:
+                if f.read().strip() == name and not support_server.zombie(pid):
+                    found.append(pid)
+        except OSError:
+            pass  # it has ended meanwhile
     return found
 
 

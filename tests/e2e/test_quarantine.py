@@ -1,7 +1,9 @@
 """An account that crashes its mail process again and again is refused, with a clear error; the others
 come back at once. And a mail process that is away for a moment fails no login."""
+import json
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -11,9 +13,8 @@ from support import mails
 from support import server as support_server
 from support.imap import TIMEOUT, LitPlus
 from support.lmtp import Lmtp
-from support.server import PASSWORD
-from test_processes import process
-from test_reload import until
+from support.server import BUILD_TYPE, PASSWORD, ROOT
+from test_processes import process, until
 
 pytestmark = [pytest.mark.martlet('its own processes'),
               pytest.mark.skipif(support_server.SANITIZED, reason='a sanitizer takes SIGSEGV for its own')]
@@ -55,6 +56,15 @@ def answer(server, user):
         c.close()
 
 
+def ctl(server, *words):
+    """martletctl's objects."""
+    tool = os.path.join(ROOT, 'build-' + BUILD_TYPE, 'src', 'tools', 'martletctl')
+    r = subprocess.run([tool, '-c', server.dir + '/martlet.conf', '--json', *words], capture_output=True, text=True,
+                       timeout=60)
+    assert r.returncode == 0, r.stderr
+    return [json.loads(x) for x in r.stdout.splitlines()]
+
+
 def lmtp_answer(server, user):
     c = Lmtp('127.0.0.1', server.lmtp)
     c.lhlo()
@@ -87,6 +97,11 @@ def test_an_account_that_crashes_its_process(own_server):
     lines = [x for x in own_server.output if 'event=quarantine ' in x]
     assert 'crashes=2 seconds=4' in lines[0] and 'crashes=3 seconds=8' in lines[-1], lines
     assert answer(own_server, 'culprit').code == 'UNAVAILABLE'
+    listed, = ctl(own_server, 'quarantine', 'list')
+    assert (listed['user'], listed['crashes']) == ('culprit', 3) and 0 < listed['seconds'] <= 8, listed
+    ctl(own_server, 'quarantine', 'release', 'culprit')
+    until(lambda: answer(own_server, 'culprit').status == 'OK', 'not released')
+    assert ctl(own_server, 'quarantine', 'list') == []
     own_server.stop()
 
 

@@ -11,16 +11,10 @@ import pytest
 from support import server as support_server
 from support.imap import SLOW, TIMEOUT, Imap, LitPlus
 from support.lmtp import Lmtp
-from support.server import PASSWORD, children, free_ports
+from support.server import PASSWORD, free_ports
+from test_processes import process, until
 
 pytestmark = pytest.mark.martlet('its own settings')
-
-
-def until(condition, what):
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 class Reloading:
@@ -64,15 +58,7 @@ class Reloading:
         return c
 
     def processes(self, name):
-        found = []
-        for pid in children(self.server.process.pid):
-            try:
-                with open('/proc/%d/comm' % pid) as f:
-                    if f.read().strip() == name and not support_server.zombie(pid):
-                        found.append(pid)
-            except OSError:
-                pass
-        return found
+        return process(self.server, name)
 
 
 @pytest.fixture
