@@ -27,7 +27,7 @@ LIBRARIES = {
     r'lmdb\.h': {'index', 'text'},
     r'openssl/.*': {'io', 'sasl', 'auth'},
     r'security/.*': {'auth'},
-    r'crypt\.h': {'auth'},
+    r'crypt\.h|argon2\.h|jansson\.h|curl/.*': {'auth'},
     r'ldap\.h|libpq-fe\.h|sqlite3\.h': {'auth'},
     r'microhttpd\.h': {'daemon'},
     r'seccomp\.h|linux/seccomp\.h': {'io', 'daemon'},
