@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "base/logline.h"
+#include "base/metrics.h"
 #include "base/network.h"
 #include "daemon/login/login.h"
 #include "wire/proxy.h"
@@ -38,6 +39,7 @@ static void refuse(struct proxied *p, const char *why)
     struct login *login = p->login;
     autobuf host = BUF_INIT(128);
     address_format_host(&p->proxy, &host);
+    metric_add(METRIC_PROXY_REFUSED, 1);
     log_event(LOG_WARNING, "proxy-refused", "peer", host.p, "reason", why, NULL);
     close(p->fd);
     proxied_free(p);
