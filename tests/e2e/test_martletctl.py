@@ -1,25 +1,42 @@
 """The administrator's tool on a running server, and on the directory of one that does not run."""
+import datetime
 import glob
 import json
 import os
+import pty
+import re
 import subprocess
+import time
 
 import pytest
 
 from support import mails
-from support.imap import flags
+from support.imap import Closed, flags
 from support.server import BUILD_TYPE, PASSWORD, ROOT
 
 pytestmark = pytest.mark.martlet('has other tools')
 
 
-def ctl(server, *args, code=0):
-    """Runs martletctl --json; one dict an account."""
-    done = subprocess.run([os.path.join(ROOT, 'build-' + BUILD_TYPE, 'src', 'tools', 'martletctl'), '--dir',
-                           os.path.join(server.dir, 'state'), '--json'] + list(args),
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=100)
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    return [json.loads(line) for line in done.stdout.decode().splitlines()]
+CTL = os.path.join(ROOT, 'build-' + BUILD_TYPE, 'src', 'tools', 'martletctl')
+
+
+def run(server, *args, code=0, stdin=None):
+    """Runs martletctl as a person does; what it prints."""
+    where = ['-c', server.dir + '/martlet.conf', '-o', 'auth.app_passwords_file=' + server.dir + '/app-passwords']
+    done = subprocess.run([CTL] + where + list(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=100,
+                          input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL, text=True)
+    assert done.returncode == code, (args, done.returncode, done.stdout, done.stderr)
+    assert bool(done.stderr) == (code != 0 and not (code == 1 and done.stdout)), (args, done.stderr)
+    return done.stdout if code in (0, 1) else done.stderr
+
+
+def ctl(server, *args, code=0, stdin=None):
+    """Runs martletctl --json; one dict a line."""
+    where = ['-c', server.dir + '/martlet.conf', '-o', 'auth.app_passwords_file=' + server.dir + '/app-passwords']
+    done = subprocess.run([CTL, '--json'] + where + list(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=100, input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL, text=True)
+    assert done.returncode == code, (args, done.returncode, done.stdout, done.stderr)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def fill(server, user, count=30):
@@ -130,3 +147,384 @@ def test_usage(own_server):
     for args in (['check'], ['frobnicate', 'x'], ['backup', 'x'], ['check', 'x', '--all'], [], ['accounts', 'x']):
         ctl(own_server, *args, code=2)
     assert any(line['key'] == 'processes' for line in ctl(own_server, 'status'))
+
+
+# --- the command line ---
+
+def test_every_command_is_documented(server):
+    """The table of commands is the usage, the help and (checked here) the manual page."""
+    commands = ctl(server, 'help')
+    names = [c['command'] for c in commands]
+    assert {'user app-password add', 'sessions', 'kick', 'mailbox stat', 'config show', 'stats'} <= set(names)
+    usage = run(server, '--help')
+    with open(os.path.join(ROOT, 'man', 'martletctl.1'), encoding='utf-8') as f:
+        page = f.read().replace('\\-', '-')
+    for c in commands:
+        assert re.search(r'^  %s +%s$' % (re.escape(c['command']), re.escape(c['help'])), usage, re.M)
+        assert re.search(r'^\.B %s\b' % re.escape(c['command']), page, re.M), 'not in the manual: ' + c['command']
+        text = run(server, 'help', *c['command'].split())
+        assert text.startswith('martletctl ' + c['command']) and c['help'] in text
+        assert run(server, *c['command'].split(), '--help') == text
+    # ... and the manual has no other.
+    listed = re.findall(r'^\.TP\n\.B ([a-z-]+(?: [a-z][a-z-]*)*)', page[page.index('.SH COMMANDS'):page.index('.SH OPTIONS')],
+                        re.M)
+    assert len(listed) >= len(names) and set(listed) <= set(names)
+
+
+def test_mistakes_on_the_command_line(server):
+    for args, why in ((['frob'], 'there is no command "frob"'), (['user'], 'which one: user add'),
+                      (['user', 'add'], 'an argument is missing'), (['mailbox', 'list', 'a', 'b'], 'one argument too many'),
+                      (['status', '--erase'], 'status does not take --erase'), (['check'], 'either names or --all'),
+                      (['kick', '--frob', 'x'], 'unrecognized option'), (['backup', 'x'], 'backup needs --to DIR')):
+        text = run(server, *args, code=2)
+        assert why in text and 'Try martletctl' in text
+        assert ctl(server, *args, code=2) == []
+
+
+def complete(server, line):
+    script = os.path.join(ROOT, 'share', 'completion', 'martletctl.bash')
+    line = line.replace('martletctl', 'martletctl -c %s/martlet.conf' % server.dir, 1)
+    r = subprocess.run(['bash', '-c', 'source "$1"; COMP_LINE=$2 COMP_POINT=${#2}; COMPREPLY=(); _martletctl; '
+                        'printf "%s\\n" "${COMPREPLY[@]}"', 'bash', script, line], stdout=subprocess.PIPE, text=True,
+                       timeout=20, env=dict(os.environ, PATH=os.path.dirname(CTL) + ':' + os.environ['PATH']))
+    return r.stdout.split('\n')[:-1]
+
+
+def test_completion(server, user):
+    user += '@example.org'
+    with server.connect() as c:
+        c.login(user, PASSWORD)
+        c.ok('CREATE "Old letters"')
+        session = ctl(server, 'sessions', user)[0]['session']
+        assert 'user' in complete(server, 'martletctl ') and 'kick' in complete(server, 'martletctl k')
+        assert complete(server, 'martletctl user app-password ') == ['add', 'list', 'revoke']
+        assert complete(server, 'martletctl compact --er') == ['--erase']
+        assert complete(server, 'martletctl config show imap.idle') == ['imap.idle_timeout']
+        assert complete(server, 'martletctl config show log') >= ['log.format', 'log.level']
+        assert complete(server, 'martletctl mailbox stat ' + user + ' Old') == ['Old\\ letters']
+        # bash replaces only what follows the "@".
+        assert complete(server, 'martletctl mailbox list ' + user[:-3]) == ['example.org']
+        assert complete(server, 'martletctl kick ' + session[:8]) == [session]
+        assert complete(server, 'martletctl help mailbox ') == ['list', 'stat', 'create', 'rename', 'delete']
+
+
+# --- sessions ---
+
+def test_sessions_and_kick(server, new_user):
+    anna, bernd = new_user(), new_user()
+    with server.connect() as a, server.connect(tls=True) as b, server.connect() as other:
+        a.ok('ID ("name" "Mutt \x7e" "version" "2")')
+        a.login(anna, PASSWORD)
+        a.ok('EXAMINE INBOX')
+        idle = a.start('IDLE')
+        a.read()
+        b.login(bernd, PASSWORD)
+        other.login(anna, PASSWORD)
+        both = ctl(server, 'sessions')
+        assert {anna, bernd} <= {s['user'] for s in both}
+        one, two = sorted(ctl(server, 'sessions', anna), key=lambda s: s['mailbox'], reverse=True)
+        assert one['command'] == 'IDLE' and one['commands'] == 1 and one['mailbox'] == 'INBOX' and one['read_only']
+        assert one['client'] == 'Mutt ~' and one['address'] == '127.0.0.1' and one['login'] == anna
+        assert one['tls'] == '' and one['mechanism'] in ('PLAIN', '') and one['idle_seconds'] < 60
+        assert one['bytes_in'] > 10 and one['bytes_out'] > 100 and re.fullmatch('[0-9a-f]{16}', one['session'])
+        since = datetime.datetime.strptime(one['since'], '%Y-%m-%dT%H:%M:%SZ')
+        assert abs((datetime.datetime.utcnow() - since).total_seconds()) < 120
+        assert two['command'] == '' and two['mailbox'] == '' and two['session'] != one['session']
+        assert ctl(server, 'sessions', bernd)[0]['tls'] in ('TLSv1.2', 'TLSv1.3')
+        table = run(server, 'sessions', anna).splitlines()
+        assert len(table) == 3 and table[0].split()[:4] == ['SESSION', 'USER', 'FROM', 'SINCE']
+        assert table[0].index('DOING') == [x for x in table if ' IDLE ' in x[50:]][-1].index('IDLE')
+
+        assert ctl(server, 'kick', one['session'])[0]['result'] == 'ok'
+        assert bye(a)
+        other.ok('NOOP')
+        assert run(server, 'kick', anna) == '1 session ended\n'
+        assert bye(other)
+        b.ok('NOOP')
+        assert ctl(server, 'kick', anna, code=3)[0]['error'] == 'not-found'
+        assert run(server, 'sessions', anna) == 'There are no sessions.\n'
+        assert idle
+
+
+def bye(c):
+    """The server says BYE, with a reason, and closes."""
+    with pytest.raises(Closed):
+        while True:
+            c.read(10)
+    said = [r for r in c.log if r.kind == 'BYE']
+    return said and 'administrator' in said[-1].text
+
+
+def test_many_sessions_are_all_listed(server, user):
+    """More than one packet, and more than what a socket takes at once."""
+    clients = [server.connect() for _ in range(150)]
+    for c in clients:
+        c.login(user, PASSWORD)
+    assert len({s['session'] for s in ctl(server, 'sessions', user)}) == 150
+    assert run(server, 'kick', user) == '150 sessions ended\n'
+    for c in clients:
+        c.close()
+
+
+def test_without_a_server(own_server):
+    s = own_server
+    with s.connect() as c:
+        c.login('somebody', PASSWORD)
+    s.stop()
+    for args in (['sessions'], ['kick', 'x'], ['stats'], ['mailbox', 'list', 'somebody']):
+        assert 'no server runs' in run(s, *args, code=4)
+        assert ctl(s, *args, code=4)[0]['result'] == 'failed'
+    assert ctl(s, 'status') == [{'key': 'server', 'value': 'does not run'}]
+    assert 'No such file' in run(s, '-c', '/nowhere/martlet.conf', 'accounts', code=4)
+    assert ctl(s, 'user', 'delete', 'somebody', '--with-mail', '--yes')[0]['result'] == 'ok'
+    assert ctl(s, 'accounts') == []
+    assert not glob.glob(s.dir + '/state/accounts/*/*')
+    s.start()
+
+
+# --- mailboxes ---
+
+def test_mailboxes(server, user):
+    with server.connect() as c:
+        c.login(user, PASSWORD)
+        c.append('INBOX', mails.numbered(1, 5000))
+        c.append('INBOX', mails.numbered(2, 5000))
+        assert ctl(server, 'mailbox', 'create', user, 'Work/2026')[0]['result'] == 'ok'
+        assert ctl(server, 'mailbox', 'create', user, 'Work/2026', code=3)[0]['error'] == 'exists'
+        assert ctl(server, 'mailbox', 'create', user, 'a//b', code=3)[0]['error'] == 'invalid'
+        names = [m['mailbox'] for m in ctl(server, 'mailbox', 'list', user)]
+        assert 'INBOX' in names and 'Work' in names and 'Work/2026' in names
+        c.select('INBOX')
+        c.ok('STORE 1 +FLAGS (\\Seen)')
+        stat, = ctl(server, 'mailbox', 'stat', user, 'inbox')
+        assert (stat['mailbox'], stat['messages'], stat['unseen'], stat['uidnext']) == ('INBOX', 2, 1, 3)
+        assert stat['size'] > 9000 and stat['exists'] and stat['subscribed'] and stat['highestmodseq'] > 1
+        assert [str(stat['uidvalidity'])] == c.ok('EXAMINE INBOX').codes()['UIDVALIDITY'].code_args
+        assert re.fullmatch('[0-9a-f]{32}', stat['id'])
+        sent = [m for m in ctl(server, 'mailbox', 'list', user) if m['mailbox'] == 'Sent'][0]
+        assert sent['special_use'] == ['\\Sent'] and sent['messages'] == 0
+        text = run(server, 'mailbox', 'list', user)
+        assert re.search(r'^INBOX +2 +1 +\d', text, re.M) and text.startswith('MAILBOX')
+        assert re.search(r'^UIDNEXT +3$', run(server, 'mailbox', 'stat', user, 'INBOX'), re.M)
+        # The client's selected mailbox goes on; a renamed one keeps what it is.
+        before, = ctl(server, 'mailbox', 'stat', user, 'Work/2026')
+        run(server, 'mailbox', 'rename', user, 'Work', 'Past')
+        after, = ctl(server, 'mailbox', 'stat', user, 'Past/2026')
+        assert after['id'] == before['id'] and 'Work' not in run(server, 'mailbox', 'list', user)
+        assert 'say --yes' in run(server, 'mailbox', 'delete', user, 'Past/2026', code=2)
+        run(server, 'mailbox', 'delete', user, 'Past/2026', '--yes')
+        assert ctl(server, 'mailbox', 'stat', user, 'Past/2026', code=3)[0]['error'] == 'not-found'
+        assert 'INBOX cannot be deleted' in run(server, 'mailbox', 'delete', user, 'INBOX', '--yes', code=3)
+        c.ok('NOOP')
+    assert 'no such account' in run(server, 'mailbox', 'list', 'nobody-' + user, code=3)
+
+
+def test_stats(server, user):
+    with server.connect() as c:
+        c.login(user, PASSWORD)
+        c.append('INBOX', mails.numbered(1, 5000))
+        of, = ctl(server, 'stats', user)
+        assert of['account'] == user and of['messages'] == 1 and of['mailboxes'] == 6 and of['size'] > 4000
+        assert of['log_bytes'] >= of['size'] - 4096 and of['index_bytes'] > 0
+        objects = ctl(server, 'stats')
+        whole, = [o for o in objects if o['kind'] == 'server']
+        processes = [o for o in objects if o['kind'] == 'process']
+        assert whole['sessions'] >= 1 and whole['accounts'] >= 1 and whole['appends'] >= 1
+        assert whole['log_bytes'] >= of['log_bytes'] and whole['bytes_in'] > 5000
+        names = sorted(p['process'] for p in processes)
+        assert 'martlet' in names and 'martlet-auth' in names and 'martlet-mail' in names and 'martlet-login' in names
+        assert all(p['memory'] > 50000 and os.path.exists('/proc/%d' % p['pid']) for p in processes)
+        assert whole['memory'] == sum(p['memory'] for p in processes)
+        text = run(server, 'stats')
+        assert re.search(r'^sessions +\d+$', text, re.M) and re.search(r'^martlet-mail +\d+ +[0-9.]+ [KM]B', text, re.M)
+        assert re.search(r'^%s +6 +1 +1 ' % re.escape(user), run(server, 'stats', '--all'), re.M)
+    assert ctl(server, 'stats', 'nobody-' + user, code=3)[-1]['error'] == 'not-found'
+
+
+# --- configuration ---
+
+def test_config_check_and_show(tmp_path):
+    f = tmp_path / 'martlet.conf'
+
+    def tool(*args, code=0):
+        r = subprocess.run([CTL] + list(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
+        assert r.returncode == code, (r.returncode, r.stdout, r.stderr)
+        return r.stdout
+    f.write_text('imaps.listen = []\nlog.level = debug\nimap {\n  line_max = 100kb\n}\nauth.any_user_password = hush\n')
+    text = tool('config', 'check', str(f), code=1)
+    assert '%s:6: auth.any_user_password: it is for tests, and refused because *:143' % f in text
+    problem, = map(json.loads, tool('config', 'check', str(f), '--json', code=1).splitlines())
+    assert (problem['severity'], problem['setting'], problem['line']) == ('mistake', 'auth.any_user_password', 6)
+    listen = ['-o', 'imap.listen="127.0.0.1:143"']
+    assert tool('config', 'check', str(f), *listen) == 'The configuration is good.\n'
+    assert tool('config', 'check', str(f), *listen, '-q') == tool('config', 'check', str(f), *listen, '--json') == ''
+    # A warning is no mistake.
+    assert tool('config', 'check', '-c', str(f), *listen, '-o', 'login.plaintext=on').startswith('warning: -o: login.')
+
+    shown = {x['setting']: x for x in map(json.loads, tool('config', 'show', '-c', str(f), *listen, '--json').splitlines())}
+    assert set(shown) == {'imaps.listen', 'log.level', 'imap.line_max', 'auth.any_user_password', 'imap.listen'}
+    assert shown['log.level']['value'] == 'debug' and shown['log.level']['line'] == 2 and shown['log.level']['file'] == str(f)
+    assert shown['imap.listen']['from'] == 'option' and shown['imap.line_max']['value'] == '100kb'
+    assert 'hush' not in tool('config', 'show', '-c', str(f), '--all', '--json')
+    every = tool('config', 'show', '-c', str(f), '--all')
+    assert re.search(r'^imap.line_max +100kb +%s:4$' % re.escape(str(f)), every, re.M)
+    assert re.search(r'^imap.idle_timeout +30min +default$', every, re.M)
+    section = tool('config', 'show', '-c', str(f), 'lmtp', '--json').splitlines()
+    assert len(section) > 3 and all(json.loads(x)['setting'].startswith('lmtp.') for x in section)
+    tool('config', 'show', '-c', str(f), 'lmtp.foo', code=3)
+
+    for text, why in (('log.lvel = info', '1: there is no setting "log.lvel"; did you mean "log.level"?'),
+                      ('\nlogin.timeout = 5mins', '2: login.timeout: "5mins" is not a time (a number with ms, s, min, h, d or '
+                                                  'w); did you mean "5min"?'),
+                      ('log.level = info\nlog.level = debug', '2: log.level is set already in line 1; one of the two has to go'),
+                      ('.include "other"', '1: macros such as .include are not read: one file has all settings'),
+                      ('imaps.listen = "127.0.0.1:993"\ntls.certificate = /nowhere/c.pem',
+                       '2: tls.certificate: /nowhere/c.pem: No such file or directory, but imaps.listen needs a')):
+        f.write_text(text)
+        assert '%s:%s' % (f, why) in tool('config', 'check', str(f), code=1)
+    tool('config', 'check', str(tmp_path / 'none'), code=4)
+
+
+# --- users ---
+
+def can_log_in(server, user, password):
+    with server.connect() as c:
+        return c.cmd('LOGIN "%s" "%s"' % (user, password)).status == 'OK'
+
+
+def type_at_a_terminal(server, args, *lines):
+    """martletctl with a terminal, at which somebody types."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(CTL, [CTL, '-c', server.dir + '/martlet.conf'] + args)
+    seen = b''
+    try:
+        for line in lines:
+            while not seen.endswith(b': '):
+                seen += os.read(fd, 1000)
+            os.write(fd, line.encode() + b'\n')
+            seen += os.read(fd, 1)
+        while True:
+            seen += os.read(fd, 1000)
+    except OSError:
+        pass
+    os.close(fd)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen.decode()
+
+
+@pytest.mark.settings('auth.failure_delay=1ms', 'auth.failure_delay_max=2ms')
+def test_users(own_server, tmp_path):
+    s = own_server
+    assert run(s, 'user', 'list') == 'There are no users.\n'
+    assert run(s, 'user', 'add', 'anna', '--password-stdin', stdin='correct horse\n') == 'anna is added\n'
+    made, = ctl(s, 'user', 'add', 'bernd', '--generate')
+    assert made['user'] == 'bernd' and len(made['password']) > 20
+    assert 'already' in run(s, 'user', 'add', 'anna', '--generate', code=3)
+    assert 'say --password-stdin or --generate' in run(s, 'user', 'add', 'carla', code=2)
+    assert 'empty' in run(s, 'user', 'add', 'carla', '--password-stdin', stdin='\n', code=3)
+    assert 'no scheme "rot13"' in run(s, 'user', 'add', 'carla', '--generate', '--scheme', 'rot13', code=2)
+    assert ctl(s, 'user', 'passwd', 'nobody', '--generate', code=3)[0]['error'] == 'not-found'
+    users = {u['user']: u for u in ctl(s, 'user', 'list')}
+    assert set(users) == {'anna', 'bernd'} and users['anna'] == {'user': 'anna', 'disabled': False, 'password': True,
+                                                                'scram': True, 'app_passwords': 0}
+    with open(s.dir + '/users') as f:
+        assert 'horse' not in f.read()
+    assert os.stat(s.dir + '/users').st_mode & 0o077 == 0
+    # The server knows without being told.
+    assert can_log_in(s, 'anna', 'correct horse') and can_log_in(s, 'bernd', made['password'])
+    assert not can_log_in(s, 'anna', made['password'])
+    # Typed: twice, without echo.
+    code, seen = type_at_a_terminal(s, ['user', 'passwd', 'anna'], 'new one', 'new one')
+    assert code == 0 and 'new one' not in seen and 'changed' in seen
+    code, seen = type_at_a_terminal(s, ['user', 'passwd', 'anna'], 'this', 'that')
+    assert code == 3 and 'not the same' in seen
+    assert can_log_in(s, 'anna', 'new one') and not can_log_in(s, 'anna', 'correct horse')
+
+    with s.connect() as c:
+        c.login('anna', 'new one')
+        assert run(s, 'user', 'disable', 'anna') == 'anna is disabled; 1 session ended\n'
+        assert bye(c)
+    assert not can_log_in(s, 'anna', 'new one')
+    assert 'yes' in re.search(r'^anna .*$', run(s, 'user', 'list'), re.M).group()
+    run(s, 'user', 'enable', 'anna')
+    assert can_log_in(s, 'anna', 'new one')
+    with s.connect() as c:
+        c.login('anna', 'new one')
+        assert ctl(s, 'user', 'passwd', 'anna', '--generate', '--kick')[0]['sessions_ended'] == 1
+    assert run(s, 'user', 'delete', 'anna') == 'anna is deleted; the mail is still there\n'
+    assert 'anna' in [a['account'] for a in ctl(s, 'accounts')]
+    assert 'no user anna' in run(s, 'user', 'delete', 'anna', code=3)
+
+
+def test_app_passwords(own_server):
+    s = own_server
+    ctl(s, 'user', 'add', 'anna', '--generate')
+    phone, = ctl(s, 'user', 'app-password', 'add', 'anna', 'my phone', '--protocols', 'imap,smtp', '--expires', '30d')
+    tv, = ctl(s, 'user', 'app-password', 'add', 'anna', 'tv', '--expires', '2099-12-31')
+    assert phone['user'] == 'anna' and phone['name'] == 'my phone' and len(phone['password']) >= 20
+    assert 'already' in run(s, 'user', 'app-password', 'add', 'anna', 'tv', code=3)
+    for when in ('soon', '0d', '2001-01-01', '5min', ''):
+        assert 'allowed are such as 90d' in run(s, 'user', 'app-password', 'add', 'anna', 'x', '--expires', when, code=2)
+    found = {p['name']: p for p in ctl(s, 'user', 'app-password', 'list')}
+    assert set(found) == {'my phone', 'tv'} and found['my phone']['protocols'] == ['imap', 'smtp']
+    assert found['tv']['protocols'] == [] and found['tv']['expires'].startswith('2099-12-31') or found['tv']['expires'][:4] == '2100'
+    expires = datetime.datetime.strptime(found['my phone']['expires'], '%Y-%m-%dT%H:%M:%SZ')
+    assert 29 <= (expires - datetime.datetime.utcnow()).days <= 30
+    assert 'password' not in found['tv'] and phone['password'] not in run(s, 'user', 'app-password', 'list')
+    assert ctl(s, 'user', 'list')[0]['app_passwords'] == 2
+    assert 'revoked' in run(s, 'user', 'app-password', 'revoke', 'anna', phone['id'])
+    assert ctl(s, 'user', 'app-password', 'revoke', 'anna', phone['id'], code=3)[0]['error'] == 'not-found'
+    assert [p['id'] for p in ctl(s, 'user', 'app-password', 'list', 'anna')] == [tv['id']]
+    ctl(s, 'user', 'delete', 'anna')
+    assert ctl(s, 'user', 'app-password', 'list') == []
+
+
+def test_delete_with_mail(own_server, new_user):
+    """Sessions end, the directory goes, the name is free: whatever its clients are doing."""
+    s, user, other = own_server, new_user(), new_user()
+    run(s, 'user', 'add', user, '--generate')
+    with s.connect() as idle, s.connect() as busy, s.connect() as bystander:
+        for c in (idle, busy):
+            c.login(user, PASSWORD)
+            c.select()
+        bystander.login(other, PASSWORD)
+        for i in range(20):
+            busy.append('INBOX', mails.numbered(i, 100000))
+        idle.start('IDLE')
+        busy.start('FETCH 1:* BODY.PEEK[]')  # and does not read
+        assert 'say --yes' in run(s, 'user', 'delete', user, '--with-mail', code=2)
+        account = [a['id'] for a in ctl(s, 'accounts') if a['account'] == user][0]
+        assert run(s, 'user', 'delete', user, '--with-mail', '--yes') == user + ' and its mail are deleted\n'
+        bystander.ok('NOOP')
+    assert not glob.glob(s.dir + '/state/accounts/*/%s*' % account)
+    assert user not in [a['account'] for a in ctl(s, 'accounts')]
+    with s.connect() as c:
+        c.login(user, PASSWORD)
+        assert c.select().one('EXISTS').num == 0
+    # Of a user that the file does not know; and once more.
+    text = run(s, 'user', 'delete', user, '--with-mail', '--yes')
+    assert 'was not in' in text
+    assert 'neither a user nor an account' in run(s, 'user', 'delete', user, '--with-mail', '--yes', code=3)
+    s.kill()
+    s.start()
+    assert [a['account'] for a in ctl(s, 'accounts')] == [other]
+
+
+def test_delete_that_was_interrupted(own_server, new_user):
+    """The directory has been moved, nothing else was done: the next start finishes."""
+    s, user = own_server, new_user()
+    with s.connect() as c:
+        c.login(user, PASSWORD)
+        c.append('INBOX', mails.numbered(1, 1000))
+    s.stop()
+    path, = glob.glob(s.dir + '/state/accounts/??/*')
+    os.makedirs(s.dir + '/state/accounts/discarded', exist_ok=True)
+    os.rename(path, s.dir + '/state/accounts/discarded/' + os.path.basename(path))
+    s.start()
+    deadline = time.monotonic() + 20
+    while glob.glob(s.dir + '/state/accounts/discarded/*') or ctl(s, 'accounts'):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with s.connect() as c:
+        c.login(user, PASSWORD)
+        assert c.select().one('EXISTS').num == 0

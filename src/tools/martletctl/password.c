@@ -36,9 +36,9 @@ static int type_once(struct ctl *c, const char *prompt, struct buf *to)
         return ctl_fail(c, EXIT_FAILED, ERR_IO, "the terminal: %s", strerror(errno));
     silent = before;
     silent.c_lflag &= (tcflag_t)~ECHO;
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
     fputs(prompt, stderr);
     fflush(stderr);
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
     bool any = read_line(to);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     fputc('\n', stderr);
