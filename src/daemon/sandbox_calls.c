@@ -233,12 +233,11 @@ static const int forbidden[] = {
 
 /* What sanitizers do in the middle of a process and at its end (sandbox_int.h). */
 static const int sanitizer[] = {
-    CALL(open),      CALL(openat),    CALL(newfstatat), CALL(stat),
-    CALL(lstat),     CALL(readlink),  CALL(readlinkat), CALL(getdents64),
-    CALL(pread64),   CALL(access),    CALL(clone),      CALL(ptrace),
-    CALL(wait4),     CALL(kill),      CALL(pipe),       CALL(mmap),
-    CALL(mprotect),  CALL(prlimit64), CALL(prctl),      CALL(arch_prctl),
-    CALL(setrlimit), CALL(tgkill),    CALL(getcwd),     CALL(process_vm_readv),
+    CALL(open),       CALL(openat),     CALL(newfstatat), CALL(stat),       CALL(lstat),
+    CALL(readlink),   CALL(readlinkat), CALL(getdents),   CALL(getdents64), CALL(pread64),
+    CALL(access),     CALL(clone),      CALL(ptrace),     CALL(wait4),      CALL(kill),
+    CALL(pipe),       CALL(mmap),       CALL(mprotect),   CALL(prlimit64),  CALL(prctl),
+    CALL(arch_prctl), CALL(setrlimit),  CALL(tgkill),     CALL(getcwd),     CALL(process_vm_readv),
 };
 
 /* Calls that are allowed with some arguments only: the bits of `mask` must be `value`. */

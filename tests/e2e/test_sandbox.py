@@ -64,6 +64,7 @@ class Plain:
         os.chmod(self.etc + '/users', 0o600)
         self.output = []
         self.process = None
+        self.attacked = False  # violations are expected
 
     def start(self):
         command = [os.path.join(self.programs, 'martlet'), '-c', self.conf]
@@ -126,7 +127,8 @@ class Plain:
         self.reader.join(5)
         shutil.rmtree(self.dir, ignore_errors=True)
         assert code == 0, self.text()[-3000:]
-        assert not support_server.REPORT.search(self.text()), self.text()[-6000:]
+        text = '\n'.join(line for line in self.output if not self.attacked or 'sandbox-violation' not in line)
+        assert not support_server.REPORT.search(text), text[-6000:]
 
 
 @pytest.fixture
@@ -223,6 +225,7 @@ def check_all(s, tmp_path):
         f.write('mail of somebody else')
     os.chmod(outside, 0o644)
     victim = os.getpid()
+    s.attacked = True
     for kind in s.kinds():
         pid = s.pids(kind)[0]
         tried = try_everything(pid, s.state + '/lock', outside, victim)
@@ -230,7 +233,7 @@ def check_all(s, tmp_path):
         assert not wrong, '%s: %r' % (kind, wrong)
     assert not os.path.exists(outside + '.new')
     # All of it is reported, and nobody has come to harm.
-    until(lambda: len(re.findall('event=sandbox-violation', s.text())) >= 15 * len(s.kinds()), 'no report')
+    until(lambda: len(re.findall('event=sandbox-violation', s.text())) >= (5 if SANITIZED else 15) * len(s.kinds()), 'no report')
     text = s.text()
     for name in ('login.0', 'auth', 'mail.0', 'metrics')[:len(s.kinds())]:
         for call in ('socket', 'execve', 'process_vm_readv', 'ptrace', 'setuid') if not SANITIZED else ('execve',):
@@ -247,7 +250,7 @@ def check_all(s, tmp_path):
         sock.sendall(b'GET /metrics HTTP/1.0\r\n\r\n')
         page = sock.makefile('rb').read()
     counts = dict(re.findall(rb'^martlet_sandbox_violations_total{[^}]*="(\w+)"} (\d+)', page, re.M))
-    assert all(int(counts[name]) >= 15 for name in (b'login', b'auth', b'mail')), counts
+    assert all(int(counts[name]) >= (5 if SANITIZED else 15) for name in (b'login', b'auth', b'mail')), counts
 
 
 def check_status(s, users=None, uid=None):

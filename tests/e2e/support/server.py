@@ -24,7 +24,7 @@ PEER = os.environ.get('MARTLET_TEST_SERVER', 'martlet')
 START_TIMEOUT = 900 if PEER == 'martlet' else 20  # the first start may build
 STOP_TIMEOUT = 2.0 * (1 if not SANITIZED else 10)
 REPORT = re.compile(r'ERROR: \w*Sanitizer|WARNING: \w*Sanitizer|runtime error:|invariant failed|'
-                    r'LeakSanitizer')
+                    r'LeakSanitizer|event=sandbox-violation')
 
 
 def free_ports(n):
