@@ -2,6 +2,7 @@
 
 Metrics: OpenMetrics 1.0, and the text form that `promtool check metrics` reads.
 """
+import base64
 import glob
 import json
 import os
@@ -207,6 +208,43 @@ def test_counters_survive_a_crash(own_server):
     assert wait_for(lambda: scrape()['martlet_process_resident_memory_bytes{process="mail.0"}'] > 1e6)
 
 
+def test_reload(tmp_path):
+    """SIGHUP switches metrics on, and moves them."""
+    from support import server as support_server
+    s = support_server.make()
+    s.start()
+    try:
+        conf = s.dir + '/martlet.conf'
+        with open(conf) as f:
+            text = f.read()
+        c = login(s)
+        c.append('INBOX', mails.numbered(1))
+
+        def reload(more):
+            with open(conf, 'w') as f:
+                f.write(text + more)
+            mark = len(s.output)
+            s.process.send_signal(signal.SIGHUP)
+            assert wait_for(lambda: any(re.search('event"?[=:]"?reloaded', x) for x in s.output[mark:]))
+        ports = free_ports(2)
+        for port, form in zip(ports, ('json', 'logfmt')):
+            reload('\nmetrics { listen = ["127.0.0.1:%d"] }\nlog { format = %s }\n' % (port, form))
+
+            def answered():
+                try:
+                    with get(port=port) as r:
+                        return b'\nmartlet_appended_messages_total 1\n' in r.read()
+                except OSError:
+                    return False
+            assert wait_for(answered), 'what was counted before is there as well'
+        with pytest.raises(OSError):
+            get(port=ports[0])
+        c.noop()
+    finally:
+        s.stop()
+        s.remove()
+
+
 def test_no_metrics_unless_asked(server):
     names = [os.readlink('/proc/%d/exe' % p) for p in children(server.process.pid) if os.path.exists('/proc/%d/exe' % p)]
     assert not any('martlet-metrics' in x for x in names)
@@ -409,8 +447,11 @@ def test_secrets(own_server):
     body = b'Subject: hello\r\n\r\nbody%s\r\n' % MARKER.encode()
     c.append('INBOX', body)
     c.append('INBOX', body + b'x' * 100000)
+    encoded = base64.encodebytes(MARKER.encode() * 20000)  # decoded while it is sent
+    c.append('INBOX', b'Content-Transfer-Encoding: base64\r\n\r\n' + encoded.replace(b'\n', b'\r\n'))
+    c.append('INBOX', b'Content-Transfer-Encoding: base64\r\n\r\n' + base64.b64encode(MARKER.encode()) + b'\r\n')
     c.select()
-    for item in ('BODY[]', 'BODY[TEXT]', 'BODY[1]<0.1000>', 'BINARY[1]', 'RFC822', 'ENVELOPE'):
+    for item in ('BODY[]', 'BODY[TEXT]', 'BODY[1]<0.1000>', 'BINARY[1]', 'BINARY[1]<3.100>', 'RFC822', 'ENVELOPE'):
         c.ok('FETCH 1:* (%s)' % item)
     c.ok('LOGOUT')
     c.close()
@@ -420,7 +461,7 @@ def test_secrets(own_server):
     with open(files[0]) as f:
         trace = f.read()
     assert MARKER not in trace and MARKER not in s.text()
-    assert 'S: * 1 FETCH' in trace and '"hello"' in trace and re.search(r'C: \S+ FETCH 1:\* \(BODY\[\]\)', trace)
+    assert 'S: * 1 FETCH' in trace and 'S: * 4 FETCH' in trace and '"hello"' in trace and re.search(r'C: \S+ FETCH 1:\* \(BODY\[\]\)', trace)
     assert re.search(r'C: \S+ APPEND .*\{\d+', trace) and 'not shown' in trace
     assert all(re.match(r'\d{4}-\d\d-\d\dT[0-9:.]+Z [CS#]:? ', x) for x in trace.splitlines())
 
