@@ -65,7 +65,9 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
     [MESSAGE_METRICS] = {"METRICS", MESSAGE_FD_REQUIRED, {U32(metrics.role), U32(metrics.index)}},
     [MESSAGE_LOG] = {"LOG", MESSAGE_FD_REQUIRED, {{0}}},
 
-    [MESSAGE_FULL] = {"FULL", MESSAGE_FD_NONE, {U32(load.connections), U32(load.sessions), U32(load.handshakes)}},
+    [MESSAGE_FULL] = {"FULL",
+                      MESSAGE_FD_NONE,
+                      {U32(load.connections), U32(load.sessions), U32(load.handshakes)}},
     [MESSAGE_RETIRE] = {"RETIRE", MESSAGE_FD_NONE, {{0}}},
     [MESSAGE_SHARE] = {"SHARE", MESSAGE_FD_NONE, {U32(load.connections)}},
 
@@ -111,7 +113,9 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
     [MESSAGE_CERTIFICATES] = {"CERTIFICATES",
                               MESSAGE_FD_NONE,
                               {U32(certificates.generation), U32(certificates.count),
-                               BYTES(certificates.client_ca, CHAIN_MAX)}},
+                               BYTES(certificates.client_ca, CHAIN_MAX), U32(certificates.minimum),
+                               U32(certificates.client_certificates), U32(certificates.client_user),
+                               U64(certificates.ticket_lifetime)}},
     [MESSAGE_CERTIFICATE] = {"CERTIFICATE",
                              MESSAGE_FD_NONE,
                              {U32(certificate.generation), BYTES(certificate.chain, CHAIN_MAX)}},

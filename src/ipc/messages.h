@@ -50,8 +50,8 @@ enum message_kind {
 
     /* Generations of login processes. One that has nearly served its group says FULL; when its
      * successor accepts it gets RETIRE, accepts no more, says FULL at once and again as its
-     * connections become fewer, and ends with the last one. SHARE tells the successor how many connections the
-     * retired ones of its slot still have. */
+     * connections become fewer, and ends with the last one. SHARE tells the successor how many
+     * connections the retired ones of its slot still have. */
     MESSAGE_FULL,
     MESSAGE_RETIRE,
     MESSAGE_SHARE,
@@ -192,6 +192,10 @@ struct message {
         struct {
             uint32_t generation, count; /* none: there is no TLS */
             struct span client_ca;      /* certificates (DER), as control_args_put puts them */
+            /* The settings that these belong to, of the same names: what auth could not load must
+               not be half in force. */
+            uint32_t minimum, client_certificates, client_user;
+            uint64_t ticket_lifetime;
         } certificates;
         struct {
             uint32_t generation;

@@ -494,6 +494,35 @@ def test_client_certificates(start, certs, mode):
             line(connect(s, context(certs)))
 
 
+def test_reload_of_settings(start, certs):
+    """All or nothing: what cannot be read changes nothing, and locks nobody out."""
+    s = start(setting(certs))
+    conf = s.dir + '/martlet.conf'
+
+    def put(text):
+        with open(conf) as f:
+            old = f.read()
+        with open(conf, 'w') as f:
+            f.write(re.sub(r'(?m)^# tls:.*\n(.*\n)*', '', old) + '# tls: by the test\n' + text)
+        s.process.send_signal(signal.SIGHUP)
+    greeted(s, context(certs)).close()
+    put('tls { minimum = "1.3"; client_certificates = required; client_ca = "/nonexistent" }\n')
+    until(lambda: 'event=reload-failed' in s.text() and '/nonexistent' in s.text(), 'not noticed')
+    greeted(s, context(certs, maximum_version=ssl.TLSVersion.TLSv1_2)).close()
+    put('tls { minimum = "1.3"; client_certificates = required; client_ca = "%s" }\n' % certs.ca)
+
+    def asks():
+        greeted(s, with_certificate(certs, certs.alice)).close()
+        try:
+            greeted(s, context(certs)).close()
+        except (OSError, AssertionError):
+            return True
+        return False
+    until(asks, 'no certificate is asked for')
+    with pytest.raises(ssl.SSLError):
+        connect(s, context(certs, maximum_version=ssl.TLSVersion.TLSv1_2))
+
+
 # -- STARTTLS
 
 def test_nothing_is_injected_by_starttls(several, certs):

@@ -13,7 +13,8 @@ struct keys {
     struct loop_timer forget;     /* former */
     struct list clients;
     uint32_t generation;
-    uint64_t ticket_lifetime; /* seconds; 0: no tickets */
+    uint64_t ticket_lifetime;                           /* seconds; 0: no tickets */
+    uint32_t minimum, client_certificates, client_user; /* enums of conf.h */
     char current[TICKET_KEY_SIZE], previous[TICKET_KEY_SIZE];
     bool has_current, has_previous;
     struct loop_timer rotate;
@@ -59,6 +60,10 @@ static void tell_certificates(struct keys_client *c)
     m.u.certificates.generation = c->keys->generation;
     m.u.certificates.count = (uint32_t)key_set_count(s);
     m.u.certificates.client_ca = s ? key_set_client_ca(s) : SPAN_EMPTY;
+    m.u.certificates.minimum = c->keys->minimum;
+    m.u.certificates.client_certificates = c->keys->client_certificates;
+    m.u.certificates.client_user = c->keys->client_user;
+    m.u.certificates.ticket_lifetime = c->keys->ticket_lifetime;
     (void)channel_send(c->ch, &m, -1);
     for (size_t i = 0; i < key_set_count(s); i++) {
         m = (struct message){.kind = MESSAGE_CERTIFICATE};
@@ -135,6 +140,9 @@ int keys_load(struct keys *k, const struct conf *conf, struct err *err)
     k->generation++;
     loop_timer_set(k->loop, &k->forget, KEYS_KEPT_MS);
     set_tickets(k, conf->tls_ticket_lifetime);
+    k->minimum = (uint32_t)conf->tls_minimum;
+    k->client_certificates = (uint32_t)conf->tls_client_certificates;
+    k->client_user = (uint32_t)conf->tls_client_user;
     list_each(c, &k->clients, link)
     {
         tell_tickets(c);

@@ -27,24 +27,23 @@ static void free_set(struct certificate_set *s)
     *s = (struct certificate_set){0};
 }
 
-static struct tls_settings settings_of(const struct conf *c)
+static struct tls_settings settings_of(const struct message *m)
 {
+    uint32_t ask = m->u.certificates.client_certificates;
     return (struct tls_settings){
-        .only_tls13 = c->tls_minimum == CONF_TLS_1_3,
-        .ticket_lifetime = c->tls_ticket_lifetime,
-        .client_certificates = c->tls_client_certificates == CONF_CLIENT_NO ? TLS_CLIENT_NO
-                               : c->tls_client_certificates == CONF_CLIENT_OPTIONAL
-                                   ? TLS_CLIENT_OPTIONAL
-                                   : TLS_CLIENT_REQUIRED,
-        .user_from_common_name = c->tls_client_user == CONF_CLIENT_COMMON_NAME,
+        .only_tls13 = m->u.certificates.minimum == CONF_TLS_1_3,
+        .ticket_lifetime = m->u.certificates.ticket_lifetime,
+        .client_certificates = ask == CONF_CLIENT_NO         ? TLS_CLIENT_NO
+                               : ask == CONF_CLIENT_OPTIONAL ? TLS_CLIENT_OPTIONAL
+                                                             : TLS_CLIENT_REQUIRED,
+        .user_from_common_name = m->u.certificates.client_user == CONF_CLIENT_COMMON_NAME,
     };
 }
 
-/* From what auth has told and the settings of now. */
+/* From what auth has told. */
 static void make_context(struct login *login)
 {
     const struct certificate_set *s = &login->certificates;
-    struct tls_settings settings = settings_of(login->daemon->conf);
     struct tls_context *t = NULL;
     struct err err = {0};
     if (s->count) {
@@ -56,7 +55,7 @@ static void make_context(struct login *login)
             chains[i] = d[i].chain;
         }
         if (ok)
-            t = tls_context_new(login->backend, &settings, chains, s->count, &d[s->count].chain,
+            t = tls_context_new(login->backend, &s->settings, chains, s->count, &d[s->count].chain,
                                 &err);
         if (!t)
             log_event(LOG_ERROR, "certificates-refused", "msg", ok ? err.text : "too many", NULL);
@@ -74,6 +73,7 @@ static void on_certificates(struct login *login, const struct message *m)
     struct certificate_set *s = &login->coming;
     free_set(s);
     s->generation = m->u.certificates.generation;
+    s->settings = settings_of(m);
     s->expected = MIN(m->u.certificates.count, (uint32_t)TLS_CERTIFICATES_MAX);
     s->chains = xcalloc(s->expected + 1, sizeof(*s->chains));
     buf_init(&s->client_ca, BUF_UNLIMITED);
@@ -142,10 +142,4 @@ void certificates_init(struct login *login)
 {
     if (!login->backend)
         login->backend = tls_backend_new(login->daemon->loop, HANDSHAKE_THREADS, ask, login);
-}
-
-void certificates_reload(struct login *login)
-{
-    if (login->certificates_known)
-        make_context(login);
 }

@@ -43,6 +43,7 @@ struct certificate_set {
     uint32_t generation;
     size_t count, expected;
     struct buf *chains, client_ca;
+    struct tls_settings settings;
 };
 
 struct login {
@@ -137,7 +138,6 @@ void session_auth_cancel(struct session *s);
 /* certificates.c */
 void certificates_init(struct login *login);
 void certificates_message(struct login *login, const struct message *m);
-void certificates_reload(struct login *login); /* other settings */
 
 /* proxied.c: takes fd; a session when the proxy has said who the client is. */
 void proxied_new(struct login *login, int fd, const struct address *proxy, bool tls);

@@ -221,7 +221,6 @@ static int on_start(struct daemon *d, struct err *err)
 static void on_reload(struct daemon *d)
 {
     struct login *login = d->owner;
-    certificates_reload(login);
     login->limits.literal_minus = d->conf->imap_literal == CONF_LITERAL_MINUS;
     generation_check(login);
     login_check_limits(login);
