@@ -20,7 +20,8 @@ struct attempt {
     struct loop_task report;
     enum sasl_result result;
     enum auth_failure failure;
-    struct loop_timer delay;
+    struct loop_timer queue; /* until it may be looked at (auth/throttle.h) */
+    struct loop_timer delay; /* of the answer to a failure */
 
     /* a worker's */
     struct directories *directories;
@@ -35,6 +36,7 @@ static void on_delay_over(struct loop_timer *timer);
 static void attempt_free(struct attempt *t)
 {
     t->auth->attempt_count--;
+    loop_timer_cancel(&t->queue);
     loop_timer_cancel(&t->delay);
     loop_task_cancel(&t->report);
     sasl_done(&t->sasl);
@@ -76,25 +78,28 @@ static void log_failed(const struct attempt *t, bool counted)
               t->mechanism, "reason", failure_name(t->failure), "msg", t->why.text, NULL);
 }
 
+/* What a client would present again: only passwords and tokens are comparable. */
+static struct span wrong_secret(const struct attempt *t)
+{
+    return t->sasl.secret.n ? buf_span(&t->sasl.secret) : SPAN_EMPTY;
+}
+
 static void fail(struct attempt *t, enum auth_failure why)
 {
     struct auth *a = t->auth;
     struct loop *l = a->daemon->loop;
-    bool counted = why == AUTH_FAILURE_CREDENTIALS;
-    uint64_t ms = 0;
+    bool wrong = why == AUTH_FAILURE_CREDENTIALS, counted = false;
     t->over = true;
     t->failure = why;
-    if (counted)
-        ms = throttle_failed(&a->throttle, buf_span(&t->sasl.name), span_str(t->peer),
-                             loop_now_ms(l));
+    if (wrong)
+        counted = throttle_failed(&a->throttle, buf_span(&t->sasl.name), span_str(t->peer),
+                                  wrong_secret(t), loop_now_ms(l));
     log_failed(t, counted);
     metric_add(
         METRIC_PAIR(METRIC_LOGINS, LOGIN, metric_mechanism(span_str(t->mechanism)), (unsigned)why),
         1);
-    if (ms > a->daemon->conf->auth_failure_delay)
-        metric_add(METRIC_THROTTLED, 1);
     if (t->ops)
-        loop_timer_set(l, &t->delay, ms);
+        loop_timer_set(l, &t->delay, wrong ? a->daemon->conf->auth_failure_delay : 0);
     else
         attempt_free(t);
 }
@@ -102,7 +107,8 @@ static void fail(struct attempt *t, enum auth_failure why)
 static void succeed(struct attempt *t)
 {
     struct span name = buf_span(&t->sasl.name);
-    throttle_succeeded(&t->auth->throttle, name, span_str(t->peer));
+    throttle_succeeded(&t->auth->throttle, name, span_str(t->peer),
+                       loop_now_ms(t->auth->daemon->loop));
     metric_add(METRIC_PAIR(METRIC_LOGINS, LOGIN, metric_mechanism(span_str(t->mechanism)),
                            METRIC_LOGIN_OK),
                1);
@@ -156,13 +162,35 @@ static bool any_user(struct attempt *t)
     return true;
 }
 
+static void start_looking(struct attempt *t)
+{
+    t->directories = directories_ref(t->auth->directories);
+    t->working = true;
+    loop_work(t->auth->daemon->loop, look, on_looked, t);
+}
+
+static void on_turn(struct loop_timer *timer)
+{
+    start_looking(container_of(timer, struct attempt, queue));
+}
+
+/* Everything that a guess could be right about goes through here, and waits for its turn. */
 static void ask(struct attempt *t)
 {
     if (any_user(t))
         return;
-    t->directories = directories_ref(t->auth->directories);
-    t->working = true;
-    loop_work(t->auth->daemon->loop, look, on_looked, t);
+    struct loop *l = t->auth->daemon->loop;
+    uint64_t wait = throttle_enter(&t->auth->throttle, buf_span(&t->sasl.name), span_str(t->peer),
+                                   loop_now_ms(l));
+    if (wait == THROTTLE_REFUSE) {
+        err_set(&t->why, ERR_BUSY, "too many failures of that account or network");
+        fail(t, AUTH_FAILURE_UNAVAILABLE);
+    } else if (wait) {
+        metric_add(METRIC_THROTTLED, 1);
+        loop_timer_set(l, &t->queue, wait);
+    } else {
+        start_looking(t);
+    }
 }
 
 /* No callback from within attempt_start or attempt_continue. */
@@ -230,6 +258,7 @@ struct attempt *attempt_start(struct auth *a, const struct attempt_start *start,
     snprintf(t->mechanism, sizeof(t->mechanism), SPAN_FMT, SPAN_ARG(start->mechanism));
     sasl_init(&t->sasl, m);
     directory_entry_init(&t->entry);
+    loop_timer_init(&t->queue, on_turn);
     loop_timer_init(&t->delay, on_delay_over);
     loop_task_init(&t->report, report);
     if (++a->attempt_count > ATTEMPTS_MAX) {
@@ -246,7 +275,7 @@ struct attempt *attempt_start(struct auth *a, const struct attempt_start *start,
 
 void attempt_continue(struct attempt *t, struct span data)
 {
-    if (!t->working && !t->over && !loop_task_queued(&t->report))
+    if (!t->working && !t->over && !loop_task_queued(&t->report) && !loop_timer_is_set(&t->queue))
         proceed(t, sasl_step(&t->sasl, true, data));
 }
 

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "daemon/auth/attempt.h"
 #include "daemon/auth/keys.h"
+#include "daemon/auth/mta.h"
 #include "daemon/skeleton.h"
 
 enum { ATTEMPTS_MAX = 20000 };
@@ -17,6 +18,7 @@ struct auth {
     struct directories *directories; /* replaced on reload */
     struct throttle throttle;
     struct list clients; /* login and mail processes */
+    struct list mta_ports;
     size_t attempt_count;
 };
 

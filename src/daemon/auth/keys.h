@@ -1,8 +1,8 @@
 /* daemon/auth/keys.h: the private keys of TLS, and what is signed with them.
  *
  * Reads certificates and keys (at start and on reload), tells login processes the public part, and
- * signs for them what auth/key_set.h allows. Also makes the keys of session tickets and changes them
- * once a tls.ticket_lifetime.
+ * signs for them what auth/key_set.h allows. Also makes the keys of session tickets and changes
+ * them once a tls.ticket_lifetime.
  *
  * Signing runs in threads of its own: a directory that does not answer holds no handshake up. A
  * login process has at most SIGNS_PER_CLIENT requests under way; more are refused with ERR_BUSY.

@@ -170,6 +170,50 @@ static void on_peer(struct daemon *daemon, enum role role, unsigned index, int f
     list_push_back(&a->clients, &c->link);
 }
 
+/* The sockets of MTAs. */
+
+struct mta_port {
+    struct list link;
+    uint32_t id;
+    int fd; /* until the process has started */
+    struct mta *mta;
+};
+
+static void mta_port_open(struct auth *a, struct mta_port *p)
+{
+    if (p->fd >= 0)
+        p->mta = mta_new(a, a->daemon->loop, take_fd(&p->fd));
+}
+
+static void on_listener(struct daemon *daemon, enum listener_kind kind, uint32_t id, int fd)
+{
+    struct auth *a = daemon->owner;
+    struct mta_port *p = xnew(struct mta_port);
+    (void)kind; /* the supervisor sends no others */
+    a->daemon = daemon;
+    p->id = id;
+    p->fd = fd;
+    list_push_back(&a->mta_ports, &p->link);
+    if (a->directories)
+        mta_port_open(a, p);
+}
+
+static void on_unlisten(struct daemon *daemon, uint32_t id)
+{
+    struct auth *a = daemon->owner;
+    struct mta_port *p, *next;
+    list_each_safe(p, next, &a->mta_ports, link)
+    {
+        if (p->id != id)
+            continue;
+        list_remove(&p->link);
+        mta_free(p->mta);
+        if (p->fd >= 0)
+            close(p->fd);
+        free(p);
+    }
+}
+
 static int on_start_daemon(struct daemon *daemon, struct err *err)
 {
     struct auth *a = daemon->owner;
@@ -183,6 +227,8 @@ static int on_start_daemon(struct daemon *daemon, struct err *err)
         return err->code;
     throttle_init(&a->throttle, daemon->conf->auth_failure_delay,
                   daemon->conf->auth_failure_delay_max);
+    struct mta_port *p;
+    list_each(p, &a->mta_ports, link) mta_port_open(a, p);
     daemon_ready(daemon);
     return 0;
 }
@@ -200,6 +246,8 @@ static void on_reload(struct daemon *daemon)
     }
     directories_unref(a->directories);
     a->directories = fresh;
+    a->throttle.base_ms = daemon->conf->auth_failure_delay;
+    a->throttle.max_ms = daemon->conf->auth_failure_delay_max;
 }
 
 static void on_shutdown(struct daemon *daemon)
@@ -209,9 +257,14 @@ static void on_shutdown(struct daemon *daemon)
 
 int main(void)
 {
-    static const struct daemon_ops ops = {
-        .peer = on_peer, .start = on_start_daemon, .reload = on_reload, .shutdown = on_shutdown};
+    static const struct daemon_ops ops = {.listener = on_listener,
+                                          .unlisten = on_unlisten,
+                                          .peer = on_peer,
+                                          .start = on_start_daemon,
+                                          .reload = on_reload,
+                                          .shutdown = on_shutdown};
     static struct auth a; /* reachable until the very end, for leak checkers */
     list_init(&a.clients);
+    list_init(&a.mta_ports);
     return daemon_run(ROLE_AUTH, &ops, &a);
 }

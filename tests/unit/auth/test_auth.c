@@ -3,7 +3,6 @@
 #include <crypt.h>
 #include <sys/mman.h>
 
-#include "auth/throttle.h"
 #include "auth/users.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -105,42 +104,12 @@ static void test_same_time(void **state)
     users_unref(u);
 }
 
-static void test_throttle(void **state)
-{
-    (void)state;
-    struct throttle t;
-    throttle_init(&t, 500, 8000);
-    uint64_t now = 1000000;
-    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("1"), now), 500);
-    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("2"), now), 1000);
-    assert_int_equal(throttle_failed(&t, SPAN("b"), SPAN("1"), now), 1000);
-    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("3"), now), 2000);
-    for (int i = 0; i < 10; i++)
-        (void)throttle_failed(&t, SPAN("a"), SPAN("3"), now);
-    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("3"), now), 8000);
-    throttle_succeeded(&t, SPAN("a"), SPAN("3"));
-    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("3"), now), 500);
-    now += THROTTLE_FORGET_MS + 1;
-    assert_int_equal(throttle_failed(&t, SPAN("b"), SPAN("1"), now), 500);
-    for (int i = 0; i < THROTTLE_ENTRIES_MAX + 5; i++) {
-        char name[32];
-        snprintf(name, sizeof(name), "n%d", i);
-        (void)throttle_failed(&t, span_str(name), SPAN("1"), now);
-    }
-    assert_true(t.entries.count <= THROTTLE_ENTRIES_MAX);
-    throttle_done(&t);
-    throttle_init(&t, 0, 8000);
-    assert_int_equal(throttle_failed(&t, SPAN("a"), SPAN("1"), now), 0);
-    throttle_done(&t);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_crypt),
         cmocka_unit_test(test_same_time),
-        cmocka_unit_test(test_throttle),
     };
     return cmocka_run_group_tests_name("auth", tests, NULL, NULL);
 }
