@@ -198,7 +198,8 @@ def test_counters_survive_a_crash(own_server):
             return d
         except Exception:
             return None
-    assert wait_for(back)
+    d = wait_for(back)
+    assert d
     now = scrape()
     assert now['martlet_appended_messages_total'] == 6
     assert now['martlet_connections{state="authenticated",tls="none"}'] == 1
