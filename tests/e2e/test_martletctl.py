@@ -171,6 +171,17 @@ def test_every_command_is_documented(server):
     assert len(listed) >= len(names) and set(listed) <= set(names)
 
 
+def test_every_setting_is_documented(server, tmp_path):
+    """In martlet.conf(5), which is made from the commented file; the file is compared by a unit test."""
+    made = tmp_path / 'martlet.conf.5'
+    subprocess.run(['python3', ROOT + '/man/make_conf_page.py', ROOT + '/conf/martlet.conf', str(made)], check=True)
+    page = made.read_text().replace('\\-', '-')
+    settings = [s['setting'] for s in ctl(server, 'config', 'show', '--all')]
+    assert len(settings) > 60
+    for name in settings:
+        assert '\n.TP\n.BR "%s" " = ' % name in page, name
+
+
 def test_mistakes_on_the_command_line(server):
     for args, why in ((['frob'], 'there is no command "frob"'), (['user'], 'which one: user add'),
                       (['user', 'add'], 'an argument is missing'), (['mailbox', 'list', 'a', 'b'], 'one argument too many'),
