@@ -693,6 +693,37 @@ def test_renegotiation_and_key_update(several):
     assert b'KEYUPDATE' in out and b'a OK' in out and b'b OK' in out
 
 
+def pss(server):
+    """Memory of all processes in KiB, shared pages divided among their users."""
+    total = 0
+    for pid in [server.process.pid] + children(server.process.pid):
+        with open('/proc/%d/smaps_rollup' % pid) as f:
+            total += int(re.search(r'^Pss:\s+(\d+) kB', f.read(), re.M).group(1))
+    return total
+
+
+@pytest.mark.skipif(support_server.SANITIZED, reason='sanitizers need memory of their own')
+@pytest.mark.parametrize('version', [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_memory_of_idle_connections(start, certs, version):
+    """At most 48 KiB over all processes, logged in and idle."""
+    s = start(setting(certs))
+    c = context(certs, maximum_version=version)
+    before, socks = None, []
+    for i in range(440):
+        if i == 40:  # what the first ones bring with them is not theirs
+            before = pss(s)
+        sock = greeted(s, c)
+        log_in(sock, b'idle%d' % (i % 40))
+        assert b'b OK' in command(sock, b'b SELECT INBOX')
+        sock.sendall(b'c IDLE\r\n')
+        assert line(sock).startswith(b'+')
+        socks.append(sock)
+    each = (pss(s) - before) / 400
+    for sock in socks:
+        sock.close()
+    assert each < 48, '%.1f KiB each' % each
+
+
 # -- strangers
 
 def read_all(sock):
