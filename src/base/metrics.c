@@ -11,8 +11,8 @@ static _Atomic uint64_t own_page[METRIC_SLOTS];
 _Atomic uint64_t *metrics_page = own_page;
 
 static const char *const none_names[] = {"", NULL};
-static const char *const state_names[] = {"greeting", "login", "authenticated",
-                                          "selected", "idle",  NULL};
+static const char *const state_names[] = {"greeting", "login", "authenticated", "selected", "idle",
+                                          "lmtp",     NULL};
 static const char *const tls_names[] = {"none", "TLSv1.2", "TLSv1.3", NULL};
 static const char *const listener_names[] = {"imap", "imaps", "lmtp", NULL};
 static const char *const mechanism_names[] = {"PLAIN",         "LOGIN",

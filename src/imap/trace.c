@@ -117,6 +117,18 @@ static struct span without_end(struct span s)
     return s;
 }
 
+/* BAD repeats in quotes what it did not understand, which may have been a password. */
+static struct span without_echo(struct span line)
+{
+    struct span rest = line, word;
+    span_split(&rest, ' ', &word);
+    span_split(&rest, ' ', &word);
+    size_t quote = span_find(rest, SPAN("\""));
+    if (!span_eq(word, SPAN("BAD")) || quote == SPAN_NPOS)
+        return line;
+    return span_head(line, line.n - rest.n + quote);
+}
+
 /* Lines of the protocol out of pieces; a literal's bytes vanish, its line goes on. */
 static void feed(struct session *s, const char *who, struct buf *line, uint64_t *skip,
                  struct span bytes)
@@ -143,7 +155,7 @@ static void feed(struct session *s, const char *who, struct buf *line, uint64_t 
         buf_truncate(line, whole.n);
         if (*skip || (whole.n > 1 && memcmp(whole.p + whole.n - 2, "*}", 2) == 0))
             continue; /* the line goes on behind the literal */
-        put_line(s, who, whole);
+        put_line(s, who, without_echo(whole));
         if (!s->trace) /* it ended, and line may have been its */
             return;
         buf_reset(line);
@@ -152,21 +164,25 @@ static void feed(struct session *s, const char *who, struct buf *line, uint64_t 
 
 /* What sessions tell. */
 
-static bool is_secret(struct span text)
+/* Whether a command may be shown: one that is known and has no password in it. What is not a
+ * command may be anything, such as a response to an AUTHENTICATE that was refused. */
+static bool may_show(struct span text)
 {
-    struct span rest = text, word;
-    span_split(&rest, ' ', &word); /* the tag */
-    span_split(&rest, ' ', &word);
-    return span_ieq(without_end(word), SPAN("LOGIN")) ||
-           span_ieq(without_end(word), SPAN("AUTHENTICATE"));
+    struct span rest = text, tag, word;
+    if (!span_split(&rest, ' ', &tag) || !span_split(&rest, ' ', &word))
+        return false;
+    word = without_end(word);
+    if (span_ieq(word, SPAN("LOGIN")) || span_ieq(word, SPAN("AUTHENTICATE")))
+        return false;
+    return span_ieq(word, SPAN("UID")) || command_lookup(word);
 }
 
 void trace_command(struct session *s, struct span text)
 {
     if (!s->trace)
         return;
-    if (is_secret(text)) {
-        put_line(s, "C: ", SPAN("(LOGIN or AUTHENTICATE: not shown)"));
+    if (!may_show(text)) {
+        trace_note(s, "LOGIN, AUTHENTICATE or no command: %zu bytes, not shown", text.n);
         return;
     }
     autobuf line = BUF_INIT(LINE_KEPT);

@@ -95,6 +95,8 @@ static void check_ended(struct lmtp_host *h)
 static void session_free(struct session *s)
 {
     struct lmtp_host *h = s->host;
+    metric_add(METRIC_PAIR(METRIC_CONNECTIONS, TLS, METRIC_STATE_LMTP, METRIC_TLS_NONE),
+               (uint64_t)-1);
     list_remove(&s->link);
     loop_timer_cancel(&s->timeout);
     conn_free(s->conn);
@@ -574,6 +576,7 @@ void lmtp_session_start(struct lmtp_host *h, int fd, struct span peer)
     struct session *s = xnew(struct session);
     autobuf greeting = BUF_INIT(512);
     s->host = h;
+    metric_add(METRIC_PAIR(METRIC_CONNECTIONS, TLS, METRIC_STATE_LMTP, METRIC_TLS_NONE), 1);
     s->peer = span_dup(peer);
     frame_init(&s->frame, &line_limits);
     buf_init(&s->rest, BUF_UNLIMITED);
