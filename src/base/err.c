@@ -36,8 +36,8 @@ int err_set_errno(struct err *err, const char *fmt, ...)
 const char *err_name(int code)
 {
     static const char *const names[] = {
-        "ok",      "io",   "corrupt", "not-found", "exists", "limit",   "no-space",
-        "invalid", "busy", "closed",  "unknown",   "denied", "version", "again",
+        "ok",   "io",     "corrupt", "not-found", "exists",  "limit", "no-space", "invalid",
+        "busy", "closed", "unknown", "denied",    "version", "again", "quota",
     };
     int i = -code;
     return i >= 0 && (size_t)i < ARRAY_LEN(names) ? names[i] : "error";

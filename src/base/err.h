@@ -23,6 +23,7 @@ enum {
     ERR_DENIED = -11,   /* not allowed */
     ERR_VERSION = -12,  /* written by a newer Martlet */
     ERR_AGAIN = -13,    /* not ready yet; a callback or event will follow */
+    ERR_QUOTA = -14,    /* the account may not grow */
 };
 
 struct err {

@@ -18,6 +18,8 @@
  *   misc     'k' folded name             keyword id
  *            'i' id(2)                   keyword name
  *            'm' mailbox(4)              ids of keywords ever used there
+ *            'd' delivery id(16)         until when it is known (deliveries.c)
+ *            'e' until(8) id(16)         nothing: the same in the order of times
  *            's' user name               account id (site log only) */
 #ifndef INDEX_KEYS_H
 #define INDEX_KEYS_H

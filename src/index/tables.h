@@ -163,6 +163,25 @@ int index_derived_get(struct index_txn *txn, uint64_t message_id, struct span *r
  * made again. */
 int index_derived_put(struct index_txn *txn, uint64_t message_id, struct span record) must_check;
 
+/* --- deliveries: known until a time, in seconds since 1970 --- */
+
+enum { DELIVERY_ID_SIZE = 16 };
+
+struct index_delivery {
+    uint64_t until;
+    unsigned char id[DELIVERY_ID_SIZE];
+};
+
+int index_delivery_get(struct index_txn *txn, const unsigned char id[DELIVERY_ID_SIZE],
+                       uint64_t *ret_until) must_check;
+int index_delivery_put(struct index_txn *txn, const unsigned char id[DELIVERY_ID_SIZE],
+                       uint64_t until) must_check;
+/* In the order of times: the one after `after`; without it, the first that is known at `from`. */
+int index_delivery_seek(struct index_txn *txn, const struct index_delivery *after, uint64_t from,
+                        struct index_delivery *ret) must_check;
+/* Forgets at most `limit` that were known until before that time. */
+int index_delivery_forget(struct index_txn *txn, uint64_t before, unsigned limit) must_check;
+
 /* --- the site log: account ids by user name --- */
 
 int index_site_get(struct index_txn *txn, struct span user, unsigned char ret[16]) must_check;

@@ -250,6 +250,16 @@ static int apply_relocate(struct apply *a, const struct op_relocate *op)
     return apply_error(a, rc, "impossible location of message", op->message_id);
 }
 
+/* More than one for each that comes, so that there are never many that are too old. */
+enum { FORGET_DELIVERIES = 4 };
+
+static int apply_delivery(struct apply *a, const struct op_delivery *op)
+{
+    int rc = index_delivery_forget(a->txn, a->frame->time / 1000000, FORGET_DELIVERIES);
+
+    return rc ? rc : index_delivery_put(a->txn, op->id, op->until);
+}
+
 static int apply_site(struct apply *a, const struct op *op)
 {
     int rc;
@@ -296,6 +306,8 @@ static int apply_op(struct apply *a, const struct op *op)
         return apply_recent(a, &op->recent);
     case OP_RELOCATE:
         return apply_relocate(a, &op->relocate);
+    case OP_DELIVERY:
+        return apply_delivery(a, &op->delivery);
     case OP_SITE_NAME:
     case OP_SITE_GONE:
         return apply_site(a, op);
@@ -332,7 +344,7 @@ static int apply_one(struct apply *a, struct op_reader *reader)
 
     if (rc == ERR_NOT_FOUND)
         return apply_settle(a);
-    if (rc == 0 && op.kind < OP_OPTIONAL)
+    if (rc == 0 && (op.kind < OP_OPTIONAL || op.kind == OP_DELIVERY))
         rc = apply_op(a, &op);
     if (rc)
         return rc;

@@ -109,6 +109,21 @@ static int put_subscriptions(struct base_dump *d, uint64_t modseq)
     return end_of_walk(rc);
 }
 
+/* Those that were too old at the newest frame are left out. */
+static int put_deliveries(struct base_dump *d, uint64_t time_us)
+{
+    struct index_delivery at;
+    int rc = index_delivery_seek(d->txn, NULL, time_us / 1000000, &at);
+    while (rc == 0) {
+        struct op op = {.kind = OP_DELIVERY, .delivery.until = at.until};
+        memcpy(op.delivery.id, at.id, sizeof(at.id));
+        rc = put(d, &op);
+        if (rc == 0)
+            rc = index_delivery_seek(d->txn, &at, 0, &at);
+    }
+    return end_of_walk(rc);
+}
+
 /* --- messages --- */
 
 static bool in_empty(const struct base_dump *d, uint64_t segment)
@@ -300,6 +315,8 @@ int base_dump(struct base_dump *d)
         rc = put_mailboxes(d);
     if (rc == 0)
         rc = put_subscriptions(d, s.modseq);
+    if (rc == 0)
+        rc = put_deliveries(d, s.applied_time);
     if (rc == 0)
         rc = flush(d); /* the frames of moved messages come next */
     if (rc == 0)

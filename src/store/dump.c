@@ -1,6 +1,6 @@
 /* The logical content of an index: one line a fact, in an order that does not depend on how it came
  * about. Left out is what the log does not decide (ghosts, derived records, sums for compaction and
- * checkpoints) and what may be forgotten (expunges of more than a year ago). */
+ * checkpoints) and what may be forgotten (expunges of more than a year ago, deliveries). */
 #include "base/bytes.h"
 #include "index/tables.h"
 #include "store/apply.h"

@@ -205,6 +205,10 @@ static void put_fields(struct buf *b, const struct op *op)
     case OP_SITE_GONE:
         put_blob(b, op->site_name.user);
         break;
+    case OP_DELIVERY:
+        buf_put(b, op->delivery.id, sizeof(op->delivery.id));
+        put_varint(b, op->delivery.until);
+        break;
     default:
         put_mailbox_op(b, op);
     }
@@ -438,6 +442,10 @@ static bool get_base(struct decoder *d, struct op *op)
     case OP_SITE_GONE:
         op->site_name.user = get_text(d, SITE_NAME_MAX);
         return true;
+    case OP_DELIVERY:
+        get_raw(d, op->delivery.id, sizeof(op->delivery.id));
+        op->delivery.until = get_long(d);
+        return true;
     default:
         return false;
     }
@@ -557,7 +565,7 @@ int op_next(struct op_reader *r, struct op *ret, struct err *err)
     if (!next_head(&r->left, &kind, &version, &body))
         return err_set(err, ERR_CORRUPT, "operations end within one");
     ret->kind = (enum op_kind)kind;
-    if (kind >= OP_OPTIONAL)
+    if (kind >= OP_OPTIONAL && kind != OP_DELIVERY)
         return 0;
     d.r = reader_make(body);
     if (version != OP_VERSION || !get_fields(&d, ret))

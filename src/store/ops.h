@@ -14,8 +14,7 @@
 #include "log/log.h"
 #include "store/types.h"
 
-/* Kinds below 128 must be understood by a reader; unknown ones from 128 on may be skipped, and
- * survive compaction. */
+/* Kinds below 128 must be understood by a reader; unknown ones from 128 on may be skipped. */
 enum op_kind {
     OP_KEYWORD = 1, /* a keyword gets an id */
     OP_MAILBOX_CREATE = 2,
@@ -45,6 +44,7 @@ enum op_kind {
     OP_SITE_GONE = 65,
 
     OP_OPTIONAL = 128,
+    OP_DELIVERY = 128, /* what the appends of this frame came by; in a base, what is still known */
 };
 
 /* Types of the log's frames. A base frame holds BASE operations alone. */
@@ -194,6 +194,12 @@ struct op_base_end {
     uint64_t messages, bytes;
 };
 
+/* A delivery that happened; known until then, in seconds since 1970. */
+struct op_delivery {
+    unsigned char id[16];
+    uint64_t until;
+};
+
 struct op_site_name {
     struct account_id account;
     struct span user;
@@ -222,6 +228,7 @@ struct op {
         struct op_base_segment base_segment;
         struct op_base_end base_end;
         struct op_site_name site_name; /* and GONE: user alone */
+        struct op_delivery delivery;
     };
 };
 

@@ -1,4 +1,5 @@
 /* APPEND: RFC 9051 section 6.3.12, several messages: RFC 3502. */
+#include "index/tables.h"
 #include "store/eval.h"
 #include "store/upload_int.h"
 
@@ -45,11 +46,33 @@ static int check(struct eval *e, struct mailbox_info *target)
     return r->message_count > UINT32_MAX - target->uidnext ? ERR_LIMIT : 0;
 }
 
+/* ERR_EXISTS: it was delivered before, maybe in this batch; else what is to be known of it. */
+static int delivery(struct eval *e)
+{
+    struct request *r = e->r;
+    uint64_t until, now = e->now_us / 1000000;
+    int error = index_delivery_get(e->txn, r->delivery_id, &until);
+    if (error == 0 && until >= now)
+        return ERR_EXISTS;
+    if (error && error != ERR_NOT_FOUND)
+        return error;
+    struct op op = {.kind = OP_DELIVERY, .delivery.until = now + r->delivery_window};
+    memcpy(op.delivery.id, r->delivery_id, sizeof(op.delivery.id));
+    op_put(e->ops, &op);
+    return 0;
+}
+
 int eval_append(struct eval *e)
 {
     struct request *r = e->r;
     struct mailbox_info target;
-    int error = check(e, &target);
+    int error = r->delivery_id ? delivery(e) : 0;
+    if (error == ERR_EXISTS) {
+        r->result = (struct request_result){.duplicate = true};
+        return 0;
+    }
+    if (error == 0)
+        error = check(e, &target);
     if (error)
         return error;
     struct op_append a = {.mailbox = target.id,

@@ -3,9 +3,9 @@
  * A session never writes. It fills a request (plain data), submits it, and `done` is called on the
  * account's loop when the change is durable, applied and visible to new snapshots, or has certainly
  * not happened. Requests of one account take effect in the order of submission, each atomically;
- * those that wait at the same moment share one sync. (An APPEND of large uploads takes its turn when
- * these have become durable on their own; nobody waits for it.) `done` is never called from within
- * account_submit.
+ * those that wait at the same moment share one sync. (An APPEND of large uploads takes its turn
+ * when these have become durable on their own; nobody waits for it.) `done` is never called from
+ * within account_submit.
  *
  * The requester owns the request and all it points to, and keeps them unchanged until `done`.
  * Strings are UTF-8. Results are in `result`; its ranges are released with request_result_done.
@@ -47,8 +47,9 @@ struct append_message {
 
 struct request_result {
     int error;
-    uint64_t modseq;      /* of the change; 0 if nothing changed */
-    uint32_t mailbox;     /* APPEND, COPY, MOVE: target's id; CREATE, RENAME: the new mailbox */
+    bool duplicate;   /* APPEND: done before; nothing changed, the uploads are still the caller's */
+    uint64_t modseq;  /* of the change; 0 if nothing changed */
+    uint32_t mailbox; /* APPEND, COPY, MOVE: target's id; CREATE, RENAME: the new mailbox */
     uint32_t uidvalidity; /* of that mailbox */
     uint32_t first_uid;   /* APPEND, COPY, MOVE: the first of `count` consecutive new UIDs */
     uint32_t count;
@@ -73,6 +74,10 @@ struct request {
 
     struct append_message *messages;
     size_t message_count;
+    /* APPEND: at most once. If a request with the same id (16 bytes) took effect within the window,
+     * it has been done: result.duplicate. NULL: as often as it is asked. */
+    const unsigned char *delivery_id;
+    uint32_t delivery_window; /* seconds */
 
     struct ranges uids; /* STORE, EXPUNGE (empty: all), COPY, MOVE */
     enum store_mode mode;

@@ -533,8 +533,9 @@ static void recents_logged(struct account *a, const struct buf *logged)
 static void consume_uploads(struct request *first)
 {
     for (struct request *r = first; r; r = r->next)
-        for (size_t i = 0;
-             r->kind == REQUEST_APPEND && r->result.error == 0 && i < r->message_count; i++) {
+        for (size_t i = 0; r->kind == REQUEST_APPEND && r->result.error == 0 &&
+                           !r->result.duplicate && i < r->message_count;
+             i++) {
             upload_linked(r->messages[i].upload);
             upload_free(take_ptr(r->messages[i].upload));
         }
