@@ -1,8 +1,8 @@
 /* Which system calls a role may make: tables, and what happens with all others.
  *
  *     in a table of the role      allowed, if its arguments are as the table says
- *     in `forbidden`, or allowed  EPERM, by way of a SIGSYS handler that notes the call for the log
- *       with other arguments        (Martlet never makes them: somebody else is at work, or a bug)
+ *     in `forbidden`              EPERM, by way of a SIGSYS handler that notes the call for the log
+ *                                   (Martlet never makes them: somebody else is at work, or a bug)
  *     anything else               ENOSYS and a line in the kernel's log: what a newer C library or
  *                                   kernel brings is tried by libraries, which then do without it
  *     of another architecture     the process is killed
@@ -109,6 +109,9 @@ static const int write_files[] = {
     CALL(unlinkat), CALL(link),      CALL(linkat),          CALL(fchmod),    CALL(fchmodat),
     CALL(chmod),    CALL(utimensat), CALL(umask),
 };
+
+/* SQLite gives what it makes to the database's owner, where it is root. */
+static const int database[] = {CALL(fchown)};
 
 /* Connections of one's own, as auth needs them for LDAP, SQL and OAuth 2. */
 static const int own_network[] = {
@@ -338,8 +341,9 @@ static int watch_violations(struct err *err)
 
 struct filter {
     scmp_filter_ctx ctx;
-    int error;        /* the first */
-    bool whole[1024]; /* calls that are allowed whatever their arguments */
+    int error;         /* the first */
+    bool whole[1024];  /* calls that are allowed whatever their arguments ... */
+    bool partly[1024]; /* ... or with some: no rule for all others is possible beside them */
 };
 
 static void note(struct filter *f, int r)
@@ -366,9 +370,11 @@ static bool is_whole(const struct filter *f, int call)
 static void add_with(struct filter *f, uint32_t action, int call, unsigned arg, uint64_t mask,
                      uint64_t value)
 {
-    if (!is_whole(f, call))
-        note(f, seccomp_rule_add(f->ctx, action, call, 1,
-                                 SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, value)));
+    if (is_whole(f, call))
+        return;
+    f->partly[call] = true;
+    note(f,
+         seccomp_rule_add(f->ctx, action, call, 1, SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, value)));
 }
 
 static void allow_with(struct filter *f, const struct with *w, size_t n)
@@ -380,7 +386,7 @@ static void allow_with(struct filter *f, const struct with *w, size_t n)
 static void forbid(struct filter *f, const int *calls, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (!is_whole(f, calls[i]))
+        if (!is_whole(f, calls[i]) && !f->partly[calls[i]])
             note(f, seccomp_rule_add(f->ctx, FORBID, calls[i], 0));
 }
 
@@ -438,6 +444,8 @@ static void fill(struct filter *f, enum role role, const struct conf *c)
         GROUP(f, read_files);
     if (role == ROLE_MAIL || (role == ROLE_AUTH && needs.database))
         GROUP(f, write_files);
+    if (role == ROLE_AUTH && needs.database)
+        GROUP(f, database);
     if (role == ROLE_AUTH && needs.network) {
         GROUP(f, own_network);
         GROUP_WITH(f, own_sockets);

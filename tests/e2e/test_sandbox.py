@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -403,6 +404,70 @@ def test_reload_that_needs_more_than_the_sandbox_allows(start):
     session.close()
     assert 'prog=auth event=restarting' in s.text()
     assert len(set(s.pids()) - set(before)) == 1
+
+
+def test_sqlite_directory(start):
+    """martlet-auth writes beside a database, and nowhere else."""
+    folder = tempfile.mkdtemp(prefix='sqlite-')
+    try:
+        db = sqlite3.connect(folder + '/users.db')
+        db.execute('PRAGMA journal_mode=WAL')
+        db.execute('CREATE TABLE users (name TEXT, secret TEXT, disabled INTEGER)')
+        db.execute("INSERT INTO users VALUES ('sqluser', '{PLAIN}%s', 0)" % PASSWORD)
+        db.commit()
+        s = start(settings=['auth { directories = [sql, file]; sql { driver = sqlite; database = "%s/users.db" } }'
+                            % folder, 'process.drop_privileges = never'])
+        assert s.can_log_in('sqluser') and s.can_log_in('user1')
+        db.execute("INSERT INTO users VALUES ('later', '{PLAIN}%s', 0)" % PASSWORD)
+        db.commit()
+        assert s.can_log_in('later')
+        db.close()
+    finally:
+        shutil.rmtree(folder)
+
+
+@needs_root
+def test_pam_directory(start, users):
+    """The system's own passwords: martlet-auth is not root, but may read what Landlock leaves it."""
+    name, service = 'martlet-pam-test', '/etc/pam.d/martlet-sandbox-test'
+    subprocess.run(['useradd', '--system', '--no-create-home', name], check=True)
+    try:
+        subprocess.run(['chpasswd'], input='%s:%s\n' % (name, PASSWORD), text=True, check=True)
+        with open(service, 'w') as f:
+            f.write('auth required pam_unix.so\naccount required pam_unix.so\n')
+        s = start(settings=['auth { directories = [pam]; pam { service = martlet-sandbox-test } }'])
+        check_status(s, users)
+        assert s.can_log_in(name)
+        assert not s.can_log_in('root')
+        c = s.connect()
+        assert c.cmd('LOGIN %s wrong' % name).code == 'AUTHENTICATIONFAILED'
+        c.close()
+    finally:
+        os.path.exists(service) and os.unlink(service)
+        subprocess.run(['userdel', name], check=True)
+
+
+@needs_root
+@pytest.mark.parametrize('url', ['ldap://127.0.0.1:%d', 'ldap://localhost:%d'])
+def test_directory_on_the_network(start, url):
+    """With LDAP configured martlet-auth may connect, and resolve names; it still may do nothing else."""
+    listener = socket.create_server(('127.0.0.1', 0))
+    listener.settimeout(TIMEOUT)
+    s = start(settings=['auth { directories = [ldap]; ldap { url = "%s"; base = "dc=example"; starttls = false; '
+                        'timeout = 1s } }' % (url % listener.getsockname()[1]), 'process.drop_privileges = never'])
+    c = s.connect()
+    tag = c.start('LOGIN user1 x')
+    sock, _ = listener.accept()
+    sock.close()
+    listener.close()
+    assert c.wait(tag).status == 'NO'
+    c.close()
+    s.attacked = True
+    with Injector(s.pids('martlet-auth')[0]) as i:
+        assert i.call('socket', socket.AF_PACKET, socket.SOCK_RAW, 0) in ('EPERM', 'ENOSYS')
+        assert i.call('execve', b'/bin/true', 0, 0) == 'EPERM'
+        assert i.call('openat', AT_FDCWD, s.state.encode() + b'/lock', os.O_RDONLY) == 'EACCES' or SANITIZED
+        assert i.call('openat', AT_FDCWD, b'/tmp/x', os.O_WRONLY | os.O_CREAT, 0o600) == 'EACCES'
 
 
 @needs_root
