@@ -122,7 +122,10 @@ static void check_listeners(struct check *k)
                 mistake(k, e[i].setting, "%s is taken already by %s in %s", e[i].text, e[m].text,
                         e[m].setting);
     }
-    if (k->conf->imap_listen.count + k->conf->imaps_listen.count + k->conf->lmtp_listen.count == 0)
+    const struct conf *c = k->conf;
+    if (c->imap_listen.count + c->imaps_listen.count + c->lmtp_listen.count +
+            c->proxy_imap_listen.count + c->proxy_imaps_listen.count ==
+        0)
         mistake(k, "imap.listen",
                 "the server would listen nowhere: imap.listen, imaps.listen and lmtp.listen are "
                 "all empty");
@@ -232,6 +235,10 @@ static void check_tls(struct check *k)
     const struct conf *c = k->conf;
     const char *why = "imaps.listen needs a certificate and its key (or set imaps.listen = [])";
     bool needed = c->imaps_listen.count > 0;
+    if (!needed && c->proxy_imaps_listen.count > 0) {
+        why = "proxy.imaps_listen needs a certificate and its key";
+        needed = true;
+    }
     if (!needed && (is_set(c, "tls.certificate") || is_set(c, "tls.key")) &&
         (*c->tls_certificate || *c->tls_key)) {
         why = "a certificate and its key belong together (both empty: no TLS)";
@@ -305,11 +312,46 @@ static void check_mailboxes(struct check *k)
     }
 }
 
+/* The file need not be there before its first user is, but who looks for a mistake wants to know.
+ */
+static void check_users_file(struct check *k)
+{
+    const char *file = k->conf->auth_users_file;
+    if (conf_has_directory(k->conf, "file") && *file && !*k->conf->auth_any_user_password &&
+        access(file, F_OK) && errno == ENOENT)
+        warn(k, "auth.users_file",
+             "%s is not there, so nobody can log in by it yet; \"martletctl user add\" makes it",
+             file);
+}
+
+/* What one of them may do must not be what another may do. */
+static void check_process_users(struct check *k)
+{
+    const struct conf *c = k->conf;
+    const struct {
+        const char *setting, *user;
+    } users[] = {{"process.login_user", c->process_login_user},
+                 {"process.auth_user", c->process_auth_user},
+                 {"process.mail_user", c->process_mail_user},
+                 {"process.metrics_user", c->process_metrics_user}};
+    for (size_t i = 0; i < ARRAY_LEN(users); i++) {
+        if (!*users[i].user || strcmp(users[i].user, "root") == 0)
+            mistake(k, users[i].setting,
+                    "\"%s\" cannot be it; allowed is an ordinary user of its own", users[i].user);
+        for (size_t m = 0; m < i; m++)
+            if (*users[i].user && strcmp(users[i].user, users[m].user) == 0)
+                mistake(k, users[i].setting,
+                        "%s is %s already, and then could reach what only that one may",
+                        users[i].user, users[m].setting);
+    }
+}
+
 /* --- all of it --- */
 
 static void (*const rules[])(struct check *k) = {
-    check_state_dir, check_listeners, check_any_user, check_lmtp,    check_tls,        check_limits,
-    check_mailboxes, check_proxy,     check_mta,      check_metrics, check_directories};
+    check_state_dir,   check_listeners,  check_any_user,     check_lmtp, check_tls,
+    check_limits,      check_mailboxes,  check_proxy,        check_mta,  check_metrics,
+    check_directories, check_users_file, check_process_users};
 
 size_t conf_check_all(const struct conf *c, void (*each)(void *arg, const struct conf_problem *p),
                       void *arg)

@@ -262,15 +262,17 @@ const struct setting conf_settings[] = {
         "How long an account is refused whose mail process has crashed twice within an hour while\n"
         "it worked for it; doubled with every further crash, up to an hour. 0: never."),
 
-    CHOICE("process.drop_privileges", process_drop_privileges, "auto", "auto always never",
-           "Started as root, the processes become the users below. auto: if they exist and the state\n"
-           "directory belongs to process.mail_user (a new one is given to it where it can reach it);\n"
-           "always: or do not start; never: they stay root, but without its rights."),
+    CHOICE(
+        "process.drop_privileges", process_drop_privileges, "auto", "auto always never",
+        "Started as root, the processes become the users below. auto: if they exist and the state\n"
+        "directory belongs to process.mail_user (a new one is given to it where it can reach it);\n"
+        "always: or do not start; never: they stay root, but without its rights."),
     STRING("process.login_user", process_login_user, "martlet-login",
            "User of the processes that face strangers."),
-    STRING("process.auth_user", process_auth_user, "martlet-auth",
-           "User of the process that checks passwords and holds private keys. It may read the files\n"
-           "named in this configuration whoever they belong to."),
+    STRING(
+        "process.auth_user", process_auth_user, "martlet-auth",
+        "User of the process that checks passwords and holds private keys. It may read the files\n"
+        "named in this configuration whoever they belong to."),
     STRING("process.mail_user", process_mail_user, "martlet",
            "User of the processes that have the mail; owns the state directory."),
     STRING("process.metrics_user", process_metrics_user, "martlet-metrics",
@@ -300,15 +302,10 @@ const struct setting conf_settings[] = {
 
 const size_t conf_setting_count = ARRAY_LEN(conf_settings);
 
-static const char *const fixed[] = {"state_dir",
-                                    "mail.processes",
-                                    "store.threads",
-                                    "process.drop_privileges",
-                                    "process.login_user",
-                                    "process.auth_user",
-                                    "process.mail_user",
-                                    "process.metrics_user",
-                                    "process.sandbox"};
+static const char *const fixed[] = {
+    "state_dir",          "mail.processes",    "store.threads",     "process.drop_privileges",
+    "process.login_user", "process.auth_user", "process.mail_user", "process.metrics_user",
+    "process.sandbox"};
 
 bool conf_setting_fixed(const struct setting *s)
 {

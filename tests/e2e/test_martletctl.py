@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import pty
+import pwd
 import re
 import subprocess
 import time
@@ -291,6 +292,30 @@ def test_without_a_server(own_server):
     assert ctl(s, 'accounts') == []
     assert not glob.glob(s.dir + '/state/accounts/*/*')
     s.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='needs root')
+def test_root_works_as_the_owner_of_the_directory(own_server, user, tmp_path):
+    """Nothing that root does while the server is down keeps the server's user from going on."""
+    s, to = own_server, str(tmp_path / 'backup')
+    fill(s, user)
+    s.stop()
+    nobody = pwd.getpwnam('nobody')
+    os.chmod(s.dir, 0o711)
+    for folder, _, files in os.walk(s.dir + '/state'):
+        for path in [folder] + [os.path.join(folder, f) for f in files]:
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    for command in (['check'], ['rebuild'], ['compact'], ['checkpoint'], ['backup', '--to', to], ['restore', '--from', to],
+                    ['check']):
+        assert ctl(s, *command, user)[0]['result'] == 'ok', command
+    owners = {os.lstat(os.path.join(folder, f)).st_uid for folder, _, files in os.walk(s.dir + '/state') for f in files}
+    assert owners == {nobody.pw_uid}
+    assert os.stat(to).st_uid == 0 and not glob.glob(s.dir + '/state/run/stage*')
+    for folder, _, files in os.walk(s.dir + '/state'):
+        for path in [folder] + [os.path.join(folder, f) for f in files]:
+            os.chown(path, 0, 0)
+    s.start()
+    assert contents(s, user)['INBOX']
 
 
 # --- mailboxes ---

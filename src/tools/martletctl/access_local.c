@@ -2,10 +2,14 @@
  * the supervisor takes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/list.h"
+#include "base/random.h"
+#include "store/backup_stage.h"
 #include "store/discard.h"
 #include "store/maintain.h"
 #include "tools/martletctl/access.h"
@@ -23,6 +27,10 @@ struct local {
     struct store *store;
     struct list calls;
     int lock;
+    bool borrowed; /* root works as the owner of the directory, so that the server can go on with it
+                    */
+    uid_t uid;
+    gid_t gid;
 };
 
 /* The operation at hand. */
@@ -33,6 +41,8 @@ struct operation {
     const char *dir;
     struct account *account;
     bool finished;
+    int error;
+    struct err why;
 };
 
 static void add_call(struct local *l, void (*run)(void *), void (*done)(void *), void *arg)
@@ -107,9 +117,11 @@ static void on_progress(struct maintenance *m, uint64_t done, uint64_t total)
 
 static void finish(struct operation *o, int error, const char *text)
 {
-    if (!o->finished)
-        report_end(o->report, error, span_str(text ? text : ""));
+    if (o->finished)
+        return;
     o->finished = true;
+    o->error = error;
+    err_set(&o->why, error, "%s", text ? text : "");
 }
 
 static void on_finished(struct maintenance *m, int error, const char *text)
@@ -134,30 +146,99 @@ static void on_opened(void *arg, int error, struct account *account)
         account_compact(account, ctl_has(o->local->ctl, OPTION_ERASE), &o->maintenance);
     else if (strcmp(verb, "checkpoint") == 0)
         account_checkpoint(account, &o->maintenance);
+    else if (o->local->borrowed)
+        account_backup_links(account, o->dir, &o->maintenance);
     else
         account_backup(account, o->dir, &o->maintenance);
+}
+
+/* --- root and the owner of the directory --- */
+
+static int become_owner(struct local *l, struct err *err)
+{
+    if (l->borrowed && (setegid(l->gid) || seteuid(l->uid)))
+        return err_set_errno(err, "becoming the owner of %s", l->ctl->conf->state_dir);
+    return 0;
+}
+
+static int become_root(struct local *l, struct err *err)
+{
+    if (l->borrowed && (seteuid(0) || setegid(0)))
+        return err_set_errno(err, "becoming root again");
+    return 0;
+}
+
+static int borrow(struct local *l, struct err *err)
+{
+    struct stat st;
+    if (geteuid() != 0 || stat(l->ctl->conf->state_dir, &st) || st.st_uid == 0)
+        return 0;
+    l->borrowed = true;
+    l->uid = st.st_uid;
+    l->gid = st.st_gid;
+    if (setgroups(0, NULL))
+        return err_set_errno(err, "setgroups");
+    return become_owner(l, err);
+}
+
+static void stage_path(const struct local *l, struct buf *to)
+{
+    autofree char *dir = realpath(l->ctl->conf->state_dir, NULL);
+    buf_printf(to, "%s/run/stage-%08x", dir ? dir : "", (unsigned)random_u64());
+}
+
+static void work(struct local *l, struct operation *o, const char *account)
+{
+    struct account_id id;
+    int rc = site_find(l->store, span_str(account), &id);
+    if (rc)
+        finish(o, rc, rc == ERR_NOT_FOUND ? "there is no such account" : err_name(rc));
+    else if (strcmp(l->ctl->command->name, "restore") == 0)
+        account_restore(l->store, &id, o->dir, &o->maintenance);
+    else
+        account_open(l->store, &id, on_opened, o);
+    settle(l);
+    account_unref(o->account);
+    settle(l);
+    finish(o, ERR_IO, "no answer");
+}
+
+/* Where the backup is the owner of the directory may not get to: it comes and goes by way of the
+ * directory (store/backup_stage.h). */
+static void run_staged(struct local *l, struct operation *o, const char *account)
+{
+    const char *dir = o->dir;
+    autobuf stage = BUF_INIT(BUF_UNLIMITED);
+    bool restore = strcmp(l->ctl->command->name, "restore") == 0;
+    stage_path(l, &stage);
+    o->dir = stage.p;
+    o->error = become_root(l, &o->why);
+    if (o->error == 0 && restore)
+        o->error = backup_bring(dir, stage.p, l->ctl->conf->state_dir, &o->why);
+    if (o->error == 0)
+        o->error = become_owner(l, &o->why);
+    if (o->error == 0)
+        work(l, o, account);
+    if (become_root(l, &o->why) == 0 && o->error == 0 && !restore)
+        o->error = backup_collect(stage.p, dir, &o->why);
+    backup_unstage(stage.p);
+    if (become_owner(l, &o->why) && o->error == 0)
+        o->error = o->why.code;
 }
 
 static void run(void *ctx, const char *account, const char *dir, struct report *report)
 {
     struct local *l = ctx;
-    struct account_id id;
     struct operation o = {.local = l,
                           .maintenance = {on_finding, on_progress, on_finished, NULL, false},
                           .report = report,
                           .dir = dir};
     report_begin(report, account);
-    int rc = site_find(l->store, span_str(account), &id);
-    if (rc)
-        finish(&o, rc, rc == ERR_NOT_FOUND ? "there is no such account" : err_name(rc));
-    else if (strcmp(l->ctl->command->name, "restore") == 0)
-        account_restore(l->store, &id, dir, &o.maintenance);
+    if (dir && l->borrowed)
+        run_staged(l, &o, account);
     else
-        account_open(l->store, &id, on_opened, &o);
-    settle(l);
-    account_unref(o.account);
-    settle(l);
-    finish(&o, ERR_IO, "no answer");
+        work(l, &o, account);
+    report_end(report, o.error, span_str(o.why.text));
 }
 
 /* --- the end of an account --- */
@@ -245,6 +326,8 @@ int access_open_local(struct ctl *c, struct access *ret, struct err *err)
     struct store_options options = {.dir = c->conf->state_dir, .open_max = 2};
     struct store_host host = {l, host_work, host_defer};
     int rc = check_directory(l, err);
+    if (rc == 0)
+        rc = borrow(l, err);
     if (rc == 0)
         rc = take_lock(l, err);
     if (rc == 0)

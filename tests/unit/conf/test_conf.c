@@ -297,6 +297,15 @@ static void test_rules(void **state)
         {"state_dir = /a123456789012345678901234567890123456789012345678901234567890123456789012345"
          "67890123456789012345678",
          "t.conf:2: state_dir: it has 100 characters; "},
+        {"imap.listen = []; lmtp.listen = []; proxy { imap_listen = \"*:1143\"; trusted = "
+         "192.0.2.7 }",
+         ""},
+        {"proxy { imaps_listen = \"*:1993\"; trusted = 192.0.2.7 }",
+         "default: tls.certificate: /etc/martlet/cert.pem: No such file or directory, but "
+         "proxy.imaps_listen needs a certificate"},
+        {"process.mail_user = martlet-auth",
+         "t.conf:2: process.mail_user: martlet-auth is process.auth_user already"},
+        {"process.login_user = root", "t.conf:2: process.login_user: \"root\" cannot be it"},
         {"mailboxes { inbox = sent }", "t.conf:2: mailboxes: INBOX is there by itself"},
         {"mailboxes { \"a//b\" = sent }",
          "t.conf:2: mailboxes: \"a//b\" cannot be the name of a mailbox"},
