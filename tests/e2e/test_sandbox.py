@@ -37,7 +37,8 @@ SIGCHLD = 17
 class Plain:
     """A server without script/server, for any user: what it prints, where it listens, its processes."""
 
-    def __init__(self, user=None, settings=()):
+    def __init__(self, user=None, settings=(), wrapper=()):
+        self.wrapper = list(wrapper)
         self.dir = tempfile.mkdtemp(prefix='sandbox-')
         os.chmod(self.dir, 0o755)
         self.imap, self.lmtp, self.metrics = free_ports(3)
@@ -72,7 +73,7 @@ class Plain:
         if self.user:
             command = ['setpriv', '--reuid', self.user, '--regid', str(pwd.getpwnam(self.user).pw_gid),
                        '--clear-groups', '--inh-caps=-all'] + command
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        self.process = subprocess.Popen(self.wrapper + command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                         cwd='/', errors='replace')
         for line in self.process.stdout:
             self.output.append(line)
@@ -352,6 +353,23 @@ def test_users_of_their_own(start, users, tmp_path):
     os.rename(s.etc + '/users.new', s.etc + '/users')
     s.process.send_signal(signal.SIGHUP)
     until(lambda: s.can_log_in('new'), 'the users file was not read again')
+
+
+@needs_root
+def test_capabilities_of_the_systemd_unit(start, users):
+    """What the unit leaves to root is enough."""
+    with open(os.path.join(ROOT, 'conf', 'martlet.service.in')) as f:
+        names = ' '.join(re.findall(r'^CapabilityBoundingSet=(.*)$', f.read(), re.M)).split()
+    assert len(names) > 5
+    bounding = ','.join(['-all'] + ['+' + name[len('CAP_'):].lower() for name in names])
+    s = start(wrapper=['setpriv', '--no-new-privs', '--bounding-set', bounding, '--inh-caps=-all'])
+    assert int(status(s.process.pid)['CapEff'], 16) == int(status(s.process.pid)['CapBnd'], 16) < 2 ** 20
+    check_status(s, users)
+    exercise(s)
+    before = s.pids('martlet-mail')
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: len(set(s.pids('martlet-mail')) - set(before)) == 1, 'not started again')
+    until(lambda: all(s.can_log_in('user%d' % i) for i in range(8)), 'no login afterwards')
 
 
 @needs_root
