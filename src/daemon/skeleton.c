@@ -107,6 +107,7 @@ static int take_config(struct daemon *d, const struct message *m, struct err *er
 
 static void reload(struct daemon *d)
 {
+    struct message m = {.kind = MESSAGE_RELOADED};
     struct conf *old = d->conf;
     if (!d->next_conf)
         return;
@@ -122,7 +123,7 @@ static void reload(struct daemon *d)
     if (d->ops->reload)
         d->ops->reload(d);
     conf_free(old);
-    daemon_ready(d);
+    daemon_tell_supervisor(d, &m);
 }
 
 static void count_in(int fd)

@@ -34,13 +34,14 @@ const char *role_name(enum role r);
 
 enum message_kind {
     /* Supervisor to its children. A child gets CONFIG first, LISTENERs and PEERs in any order, then
-     * START; it answers READY. RELOAD comes with a new CONFIG before it, and is answered with READY
-     * as well. */
+     * START; it answers READY. RELOAD comes with a new CONFIG before it, and is answered with
+     * RELOADED. */
     MESSAGE_CONFIG = 1,
     MESSAGE_LISTENER, /* with the listening socket; also later, for a new address */
     MESSAGE_PEER,     /* with one end of a channel; replaces an earlier one to the same peer */
     MESSAGE_START,
-    MESSAGE_READY, /* child to supervisor */
+    MESSAGE_READY,    /* child to supervisor ... */
+    MESSAGE_RELOADED, /* ... the same */
     MESSAGE_RELOAD,
     MESSAGE_SHUTDOWN,
     MESSAGE_UNLISTEN, /* this listener is no longer in the configuration */

@@ -338,16 +338,21 @@ static void check_reloaded(struct children *all)
     all->ops->reloaded(all->arg);
 }
 
+static void on_reloaded(struct child *c)
+{
+    if (c->reloading)
+        c->reloading--;
+    check_reloaded(c->all);
+}
+
 static void on_ready(struct child *c)
 {
     struct children *all = c->all;
     struct child *other;
     bool first = !c->ready;
     c->ready = true;
-    c->reloading = false;
     if (first && c->role == ROLE_LOGIN)
         generations_on_ready(c);
-    check_reloaded(all);
     if (all->was_ready)
         return;
     list_each(other, &all->list, link) if (!other->ready) return;
@@ -370,7 +375,9 @@ static void on_message(void *owner, struct channel *ch, const struct message *m,
     struct child *c = owner;
     (void)ch;
     (void)fd;
-    if (m->kind == MESSAGE_READY)
+    if (m->kind == MESSAGE_RELOADED)
+        on_reloaded(c);
+    else if (m->kind == MESSAGE_READY)
         on_ready(c);
     else if (m->kind == MESSAGE_FULL)
         generations_on_full(c, m);
@@ -426,7 +433,8 @@ static void on_death(struct child *c, int status)
     struct children *all = c->all;
     bool was_ready = c->ready;
     c->pid = 0;
-    c->ready = c->reloading = false;
+    c->ready = false;
+    c->reloading = 0;
     pages_give_back(all->pages, take_ptr(c->page), status);
     channel_free(c->ch);
     c->ch = NULL;
@@ -538,13 +546,15 @@ void children_reload(struct children *all, const struct conf *conf)
     struct message m = {.kind = MESSAGE_RELOAD};
     struct child *c;
     all->conf = conf;
+    if (all->stopping)
+        return;
     all->quarantine.first_s = conf->mail_quarantine;
     all->reloading = true;
     list_each(c, &all->list, link)
     {
         if (!c->ch || c->phase == PHASE_ENDING)
             continue;
-        c->reloading = true;
+        c->reloading++;
         send_config(c);
         child_tell(c, &m);
     }

@@ -26,8 +26,9 @@ struct child {
     pid_t pid;           /* 0: not running */
     struct channel *ch;
     struct page *page; /* what it counts in; NULL: none */
-    bool ready, reloading;
-    bool quiet; /* it accepts nothing and has greeted everyone: it may be told to end */
+    bool ready;
+    unsigned reloading; /* RELOADs that it has not answered yet */
+    bool quiet;         /* it accepts nothing and has greeted everyone: it may be told to end */
     enum phase phase;
     uint32_t connections, sessions; /* of a retired one, as it said */
     uint64_t started_ms;
