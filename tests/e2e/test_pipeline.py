@@ -265,6 +265,8 @@ def bag(answers, box):
 def status_of(r):
     """The tagged answer: condition and code, without text."""
     args = [str(a) for a in r.code_args]
+    if r.code == 'MAILBOXID':  # random
+        args = []
     if r.code in ('APPENDUID', 'COPYUID'):
         args = args[1:]
     return r.kind, r.code if r.code in ('APPENDUID', 'COPYUID', 'TRYCREATE', 'NONEXISTENT', 'READ-ONLY') else None, tuple(args)
