@@ -96,7 +96,7 @@ static int look_up(struct directory_sql *s, struct span name, struct directory_e
             return ERR_BUSY;
         buf_put_span(&ret->name, name); /* unless the row says otherwise */
         int r = s->driver->query(c, name, ret, err);
-        pool_give(s->pool, c, r != ERR_CLOSED);
+        pool_give(s->pool, c, r != ERR_CLOSED && r != ERR_IO);
         if (r == 0 || r == ERR_NOT_FOUND)
             return r;
         directory_entry_done(ret);

@@ -16,7 +16,7 @@ struct sql_driver {
     void *(*open)(const struct sql_conf *c, struct err *err);
     void (*close)(void *connection);
     /* Fills ret from the row. ERR_NOT_FOUND: there is none. ERR_CLOSED: the connection is of no
-     * use any more; another may be. ERR_BUSY: it failed, and would again. */
+     * use any more; another may be. ERR_IO: of no use, nor would another. ERR_BUSY: it failed. */
     int (*query)(void *connection, struct span user, struct directory_entry *ret, struct err *err);
 };
 

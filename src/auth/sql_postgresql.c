@@ -44,6 +44,8 @@ static int prepare(struct postgresql *p, const char *query, struct err *err)
     if (!PQsendPrepare(p->c, "user", query, 1, NULL))
         return fail(p, ERR_BUSY, err);
     PGresult *r = wait_result(p);
+    if (!r && PQstatus(p->c) == CONNECTION_OK)
+        return err_set(err, ERR_BUSY, "sql: no answer in time");
     bool good = PQresultStatus(r) == PGRES_COMMAND_OK;
     PQclear(r);
     return good ? 0 : fail(p, ERR_BUSY, err);
@@ -90,7 +92,7 @@ static int query(void *connection, struct span user, struct directory_entry *ret
     int r;
     if (!res)
         r = PQstatus(p->c) == CONNECTION_BAD ? fail(p, ERR_CLOSED, err)
-                                             : err_set(err, ERR_CLOSED, "sql: no answer in time");
+                                             : err_set(err, ERR_IO, "sql: no answer in time");
     else if (PQresultStatus(res) != PGRES_TUPLES_OK)
         r = fail(p, ERR_CLOSED, err); /* also after DDL: a plan that is of no use any more */
     else if (PQntuples(res) > 1)

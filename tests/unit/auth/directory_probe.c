@@ -5,6 +5,8 @@
  * Lines on standard input, fields separated by tabs: "find NAME", "login NAME" (find, in order to
  * log in), "check NAME PASSWORD [SERVICE]", "token TOKEN". Each is answered with one line:
  * code, name, directory, disabled, the two SCRAM keys, application password, text of err. */
+#include <signal.h>
+
 #include "auth/directory.h"
 
 static void print(int r, const struct directory_entry *e, const struct err *err)
@@ -45,6 +47,7 @@ int main(int argc, char **argv)
     struct conf *c = conf_new();
     struct directories *d = NULL;
     int r = 0;
+    signal(SIGPIPE, SIG_IGN); /* as in every process of Martlet */
     for (int i = 1; i < argc && r == 0; i++)
         r = conf_set(c, span_str(argv[i]), &err);
     if (r == 0)
