@@ -80,8 +80,9 @@ enum message_kind {
     MESSAGE_SIGN,
     MESSAGE_SIGNED,
 
-    /* Login gives an authenticated connection to the mail process of the account. With the
-       connection. */
+    /* Auth tells the mail process of the account that a login was right; login gives it the
+       connection, with the voucher. */
+    MESSAGE_VOUCHER,
     MESSAGE_HANDOVER,
 
     /* A mail process asks auth whether a user exists (deliveries). */
@@ -181,6 +182,7 @@ struct message {
             struct span user;  /* the account's name */
             struct span login; /* who proved it: the user, or who acts as the user */
             struct span data;  /* what the mechanism sends along with success; may be empty */
+            uint64_t voucher;  /* to be named in the handover */
         } auth_ok;
         struct {
             uint64_t id;
@@ -215,7 +217,11 @@ struct message {
         } signature; /* SIGNED */
 
         struct {
-            uint64_t session;
+            uint64_t id, session;
+            struct span user;
+        } voucher;
+        struct {
+            uint64_t session, voucher;
             struct span user;
             struct span tag;
             bool authenticate; /* the command was AUTHENTICATE, not LOGIN */

@@ -3,6 +3,7 @@
  * here are the channels. */
 #include "base/logline.h"
 #include "base/map.h"
+#include "base/random.h"
 #include "daemon/auth/auth.h"
 
 /* A login or mail process. */
@@ -20,7 +21,7 @@ struct client {
 /* One attempt to log in of a login process. */
 struct dialogue {
     struct client *client;
-    uint64_t id;
+    uint64_t id, session;
     struct attempt *attempt;
 };
 
@@ -44,6 +45,21 @@ static void on_challenge(void *arg, struct span data)
     (void)channel_send(d->client->ch, &m, -1);
 }
 
+/* The mail process of the account hears it from us: a login process could say anything. */
+static uint64_t vouch(const struct dialogue *d, struct span user)
+{
+    struct auth *a = d->client->auth;
+    struct message m = {.kind = MESSAGE_VOUCHER};
+    unsigned index = route_user(user, a->daemon->mail_count);
+    struct client *c;
+    m.u.voucher.id = random_u64();
+    m.u.voucher.session = d->session;
+    m.u.voucher.user = user;
+    list_each(c, &a->clients, link) if (c->role == ROLE_MAIL && c->index == index)(void)
+        channel_send(c->ch, &m, -1);
+    return m.u.voucher.id;
+}
+
 static void on_ok(void *arg, struct span user, struct span login, struct span data)
 {
     struct dialogue *d = arg;
@@ -52,6 +68,7 @@ static void on_ok(void *arg, struct span user, struct span login, struct span da
     m.u.auth_ok.user = user;
     m.u.auth_ok.login = login;
     m.u.auth_ok.data = data;
+    m.u.auth_ok.voucher = vouch(d, user);
     (void)channel_send(d->client->ch, &m, -1);
     dialogue_free(d);
 }
@@ -88,6 +105,7 @@ static void on_start(struct client *c, const struct message *m)
     struct dialogue *d = xnew(struct dialogue);
     d->client = c;
     d->id = id;
+    d->session = m->u.auth_start.session;
     map_put(&c->dialogues, map_u64_key(&d->id), d);
     d->attempt = attempt_start(c->auth, &start, &ops, d);
 }

@@ -118,7 +118,7 @@ static void on_failed(struct session *s, enum auth_failure why)
 }
 
 /* The mail process answers the command. What is queued here must be with the client before. */
-static int give_to_mail(struct session *s, struct span user, struct span who)
+static int give_to_mail(struct session *s, struct span user, struct span who, uint64_t voucher)
 {
     struct login *login = s->login;
     struct message m = {.kind = MESSAGE_HANDOVER};
@@ -126,6 +126,7 @@ static int give_to_mail(struct session *s, struct span user, struct span who)
     if (!mail->ch)
         return ERR_CLOSED;
     m.u.handover.session = s->id;
+    m.u.handover.voucher = voucher;
     m.u.handover.user = user;
     m.u.handover.tag = buf_span(&s->tag);
     m.u.handover.authenticate = s->authenticate;
@@ -157,12 +158,12 @@ static void log_login(const struct session *s, struct span user, struct span who
               same ? NULL : "login", other.p, NULL);
 }
 
-static void hand_over(struct session *s, struct span user, struct span who)
+static void hand_over(struct session *s, struct span user, struct span who, uint64_t voucher)
 {
     struct login *login = s->login;
     end_dialogue(s);
     conn_flush(s->conn);
-    if (conn_pending(s->conn) || give_to_mail(s, user, who) < 0) {
+    if (conn_pending(s->conn) || give_to_mail(s, user, who, voucher) < 0) {
         s->state = STATE_COMMAND;
         session_status(s, buf_span(&s->tag), "NO", "UNAVAILABLE", unavailable);
         session_go_on(s);
@@ -184,7 +185,7 @@ void session_auth_message(struct session *s, const struct message *m)
         on_challenge(s, m->u.auth_data.data);
         break;
     case MESSAGE_AUTH_OK:
-        hand_over(s, m->u.auth_ok.user, m->u.auth_ok.login);
+        hand_over(s, m->u.auth_ok.user, m->u.auth_ok.login, m->u.auth_ok.voucher);
         break;
     case MESSAGE_AUTH_FAILED:
         on_failed(s, (enum auth_failure)m->u.auth_end.failure);

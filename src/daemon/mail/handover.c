@@ -8,6 +8,7 @@
 
 struct opening {
     struct mail *mail;
+    struct voucher_claim claim;
     int fd;
     struct imap_start start;
     struct buf text; /* what the spans of start point into */
@@ -111,6 +112,17 @@ static void on_resolved(void *arg, int error, const struct account_id *id)
     }
 }
 
+static void on_vouched(struct voucher_claim *c, bool right)
+{
+    struct opening *o = container_of(c, struct opening, claim);
+    if (!right) { /* a restart of auth or of us came between, or it is a lie */
+        log_event(LOG_WARNING, "not-vouched", LOG_SESSION(o->start.session_id), NULL);
+        refuse(o, ERR_DENIED);
+        return;
+    }
+    mail_resolve(o->mail, o->start.user, true, on_resolved, o);
+}
+
 static struct span keep(struct opening *o, struct span s)
 {
     size_t at = o->text.n;
@@ -154,5 +166,9 @@ void mail_on_handover(struct mail *m, const struct message *msg, int fd)
         .client_name = keep(o, msg->u.handover.client_name),
         .input = keep(o, msg->u.handover.input),
     };
-    mail_resolve(m, o->start.user, true, on_resolved, o);
+    o->claim = (struct voucher_claim){.id = msg->u.handover.voucher,
+                                      .session = o->start.session_id,
+                                      .user = o->start.user,
+                                      .answer = on_vouched};
+    vouchers_claim(&m->vouchers, &o->claim, loop_now_ms(m->daemon->loop));
 }

@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "daemon/mail/vouchers.h"
 #include "daemon/skeleton.h"
 #include "imap/session.h"
 #include "io/listen.h"
@@ -44,7 +45,8 @@ struct mail {
     struct default_mailbox *defaults;
     struct list ports, controls;
     struct mail_peer mail[MAIL_PEERS_MAX], auth;
-    struct list logins;   /* struct mail_peer; any number: retired ones too */
+    struct list logins; /* struct mail_peer; any number: retired ones too */
+    struct vouchers vouchers;
     struct map questions; /* to other processes: id -> struct question */
     uint64_t next_question;
     struct map quarantined; /* account id -> struct quarantined (quarantine.c) */

@@ -162,6 +162,10 @@ static void on_message(void *owner, struct channel *ch, const struct message *ms
     struct mail_peer *p = owner;
     (void)ch;
     switch (msg->kind) {
+    case MESSAGE_VOUCHER:
+        vouchers_add(&p->mail->vouchers, msg->u.voucher.id, msg->u.voucher.session,
+                     msg->u.voucher.user, loop_now_ms(p->mail->daemon->loop));
+        break;
     case MESSAGE_HANDOVER:
         mail_on_handover(p->mail, msg, fd);
         break;
@@ -296,6 +300,7 @@ static void on_tick(struct loop_timer *t)
         malloc_trim(0);
     m->slept = store_tick(m->store) > 0;
     store_measure(m->store);
+    vouchers_expire(&m->vouchers, loop_now_ms(m->daemon->loop));
     loop_timer_set(m->daemon->loop, &m->tick, TICK_MS);
 }
 
@@ -364,6 +369,7 @@ static void on_shutdown(struct daemon *d)
     list_each_safe(p, next, &m->ports, link) port_free(p);
     loop_timer_cancel(&m->tick);
     mail_control_shutdown(m);
+    vouchers_done(&m->vouchers);
     imap_shutdown(&m->imap, on_imap_ended, m);
     lmtp_shutdown(&m->lmtp, on_lmtp_ended, m);
 }
