@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from support import postfix
 from support.imap import Imap, SLOW
 from support.server import PASSWORD, ROOT
 
@@ -245,3 +246,35 @@ def test_mta_malformed(users, mta):
             pass
         m.close()
     assert mta.ask('AUTH\t4\tPLAIN\tresp=' + plain('fred', 'right'))[0] == 'OK'
+
+
+# -- a real MTA
+
+@pytest.mark.settings(*WITH_MTA, 'auth.mta_group=' + ('postfix' if postfix.available() is None else ''))
+def test_postfix_authenticates_senders(users):
+    """Postfix (smtpd_sasl_type = dovecot) and swaks: who is right may relay, who is wrong may not."""
+    if postfix.available():
+        pytest.skip(postfix.available())
+    assert shutil.which('swaks'), 'swaks is not installed (tests/e2e/install-packages)'
+    p = postfix.Postfix({
+        'smtpd_sasl_auth_enable': 'yes', 'smtpd_sasl_type': 'dovecot', 'smtpd_sasl_path': MTA_SOCKET,
+        'smtpd_sasl_security_options': 'noanonymous', 'smtpd_relay_restrictions': 'permit_sasl_authenticated, reject',
+        'mynetworks': '', 'default_transport': 'discard:', 'smtpd_sasl_authenticated_header': 'yes'})
+    try:
+        p.start()
+
+        def send(mechanism, password):
+            return subprocess.run(
+                ['swaks', '--server', '127.0.0.1:%d' % p.port, '--from', 'fred@example.org', '--to', 'x@example.net',
+                 '--auth', mechanism, '--auth-user', 'fred', '--auth-password', password, '--timeout', '20'],
+                capture_output=True, text=True, timeout=60)
+        for mechanism in 'PLAIN', 'LOGIN':
+            r = send(mechanism, 'right')
+            assert r.returncode == 0 and '235 2.7.0' in r.stdout, r.stdout + r.stderr + p.log()
+            r = send(mechanism, 'wrong')
+            assert r.returncode != 0 and '535 5.7.8' in r.stdout, r.stdout + p.log()
+        assert 'sasl_username=fred' in p.log()
+        lines = settle(users, 2, 'fred')
+        assert all(' peer=127.0.0.1 service=smtp ' in line for line in lines)
+    finally:
+        p.stop()
