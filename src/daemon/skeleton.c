@@ -108,18 +108,18 @@ static int take_config(struct daemon *d, const struct message *m, struct err *er
 static void reload(struct daemon *d)
 {
     struct message m = {.kind = MESSAGE_RELOADED};
-    struct conf *old = d->conf;
-    if (!d->next_conf)
+    struct conf *old = d->conf, *next = take_ptr(d->next_conf);
+    if (!next)
         return;
-    d->conf = d->next_conf;
-    d->next_conf = NULL;
-    daemon_set_log(d->conf);
-    if (!sandbox_fits(d->role, d->conf)) { /* what was given away does not come back */
+    if (!sandbox_fits(d->role, next)) { /* what was given away does not come back */
         log_text(LOG_INFO, "restarting", "the new settings need more than the sandbox allows");
-        d->next_conf = old; /* something may point into it until the end */
-        begin_shutdown(d);
+        conf_free(next); /* until its successor is ready it serves as before */
+        m.kind = MESSAGE_REPLACE;
+        daemon_tell_supervisor(d, &m);
         return;
     }
+    d->conf = next;
+    daemon_set_log(d->conf);
     if (d->ops->reload)
         d->ops->reload(d);
     conf_free(old);

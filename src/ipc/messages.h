@@ -42,6 +42,7 @@ enum message_kind {
     MESSAGE_START,
     MESSAGE_READY,    /* child to supervisor ... */
     MESSAGE_RELOADED, /* ... the same */
+    MESSAGE_REPLACE,  /* instead: only a new process can do what the new settings need */
     MESSAGE_RELOAD,
     MESSAGE_SHUTDOWN,
     MESSAGE_UNLISTEN, /* this listener is no longer in the configuration */

@@ -4,6 +4,7 @@ import re
 import signal
 import socket
 import tempfile
+import threading
 import time
 
 import pytest
@@ -230,6 +231,44 @@ def test_what_needs_a_restart_is_said_and_stays(reloading):
     assert not os.path.exists('/nowhere')
     # Taken back: nothing to say.
     assert 'restart-needed' not in r.reload('imap.nesting_max = 2')
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='as root')
+def test_auth_is_replaced_without_a_gap(reloading, tmp_path):
+    """Its sandbox has no way to another directory: a fresh martlet-auth is started, and only when that one
+    is ready does it take the place of the old one. If it cannot start, the old one goes on."""
+    r = reloading()
+    auth = r.processes('martlet-auth')
+    session, over, answers = r.login(), threading.Event(), []
+
+    def keep_logging_in():
+        while not over.is_set():
+            with r.server.connect() as c:
+                answers.append(c.cmd('LOGIN fred ' + PASSWORD))
+    t = threading.Thread(target=keep_logging_in)
+    t.start()
+    try:
+        users = tmp_path / 'etc' / 'users'
+        users.parent.mkdir()
+        users.write_text('mary:{PLAIN}first\n')
+        r.reload('auth.users_file = "%s"' % users)
+        assert r.processes('martlet-auth') != auth
+        r.login('mary', 'first').close()
+        auth = r.processes('martlet-auth')
+        r.write('auth.users_file = "/nowhere/users"')
+        r.server.process.send_signal(signal.SIGHUP)
+        until(lambda: r.count('start-failed') or r.count('reload-failed'), 'no complaint')
+        time.sleep(0.5)
+        assert auth[0] in r.processes('martlet-auth')
+        r.login('mary', 'first').close()
+        r.reload('auth.users_file = "%s"' % users)
+    finally:
+        over.set()
+        t.join()
+    session.ok('NOOP')
+    # Who is being checked at that very moment is told to try again.
+    bad = [x for x in answers if x.status != 'OK']
+    assert len(answers) > 20 and len(bad) <= 2 and all(x.code == 'UNAVAILABLE' for x in bad), bad
 
 
 def test_login_processes_come_and_go(reloading):

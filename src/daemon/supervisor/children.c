@@ -270,7 +270,9 @@ static void connect_children(struct child *a, struct child *b)
 {
     int fds[2];
     struct err err;
-    if (!talk(a, b) || !a->ch || !b->ch)
+    if (!talk(a, b) || !a->ch || !b->ch || a->replacing || b->replacing)
+        return;
+    if (a->phase == PHASE_ENDING || b->phase == PHASE_ENDING)
         return;
     if (fdpass_pair_packet(fds, &err) < 0) {
         child_log(LOG_ERROR, "channel-failed", a, err.text);
@@ -298,9 +300,14 @@ static void restart_later(struct child *c)
     loop_timer_set(all->loop, &c->restart, c->backoff_ms);
 }
 
-void child_launch(struct child *c)
+static void connect_all(struct child *c)
 {
     struct child *other;
+    list_each(other, &c->all->list, link) if (other != c) connect_children(c, other);
+}
+
+void child_launch(struct child *c)
+{
     struct err err;
     if (spawn(c, &err) < 0) {
         child_log(LOG_ERROR, "restart-failed", c, err.text);
@@ -313,7 +320,8 @@ void child_launch(struct child *c)
     send_pages(c);
     send_listeners(c);
     send_notes(c);
-    list_each(other, &c->all->list, link) if (other != c) connect_children(c, other);
+    if (!c->replacing)
+        connect_all(c);
     send_start(c);
 }
 
@@ -333,9 +341,39 @@ static void check_reloaded(struct children *all)
     struct child *c;
     if (!all->reloading)
         return;
-    list_each(c, &all->list, link) if (c->reloading) return;
+    list_each(c, &all->list, link) if (c->reloading || c->replacing) return;
     all->reloading = false;
     all->ops->reloaded(all->arg);
+}
+
+/* A process that cannot follow the new settings goes on with the old ones until a fresh one is
+ * ready, which only then gets its channels: nobody notices, even if the fresh one cannot start. */
+static void on_replace(struct child *c)
+{
+    c->reloading = 0;
+    if (c->phase == PHASE_SERVING && !c->all->stopping) {
+        struct child *fresh = child_new(c->all, c->role, c->index, 0);
+        c->phase = PHASE_LEAVING;
+        fresh->replacing = true;
+        child_launch(fresh);
+    }
+    check_reloaded(c->all);
+}
+
+static void take_place(struct child *c)
+{
+    struct message m = {.kind = MESSAGE_SHUTDOWN};
+    struct child *old;
+    c->replacing = false;
+    connect_all(c);
+    list_each(old, &c->all->list, link)
+    {
+        if (old->role != c->role || old->index != c->index || old->phase != PHASE_LEAVING)
+            continue;
+        old->phase = PHASE_ENDING;
+        child_tell(old, &m);
+    }
+    check_reloaded(c->all);
 }
 
 static void on_reloaded(struct child *c)
@@ -353,6 +391,8 @@ static void on_ready(struct child *c)
     c->ready = true;
     if (first && c->role == ROLE_LOGIN)
         generations_on_ready(c);
+    if (c->replacing)
+        take_place(c);
     if (all->was_ready)
         return;
     list_each(other, &all->list, link) if (!other->ready) return;
@@ -377,6 +417,8 @@ static void on_message(void *owner, struct channel *ch, const struct message *m,
     (void)fd;
     if (m->kind == MESSAGE_RELOADED)
         on_reloaded(c);
+    else if (m->kind == MESSAGE_REPLACE)
+        on_replace(c);
     else if (m->kind == MESSAGE_READY)
         on_ready(c);
     else if (m->kind == MESSAGE_FULL)

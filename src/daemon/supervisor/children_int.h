@@ -11,7 +11,7 @@
 
 enum phase {
     PHASE_SERVING,
-    PHASE_LEAVING, /* a login process that is full, until its successor is ready */
+    PHASE_LEAVING, /* until its successor is ready */
     PHASE_RETIRED, /* it accepts no more */
     PHASE_ENDING,  /* told to end, alone */
 };
@@ -27,6 +27,7 @@ struct child {
     struct channel *ch;
     struct page *page; /* what it counts in; NULL: none */
     bool ready;
+    bool replacing;     /* another one serves until this one is ready */
     unsigned reloading; /* RELOADs that it has not answered yet */
     bool quiet;         /* it accepts nothing and has greeted everyone: it may be told to end */
     enum phase phase;

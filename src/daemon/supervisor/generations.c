@@ -99,8 +99,9 @@ void generations_on_death(struct child *c)
 {
     struct children *all = c->all;
     unsigned slot = c->index;
+    bool login = c->role == ROLE_LOGIN;
     child_free(c);
-    if (!all->stopping)
+    if (login && !all->stopping)
         tell_share(all, slot);
 }
 
