@@ -295,11 +295,12 @@ def test_without_a_server(own_server):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='needs root')
-def test_root_works_as_the_owner_of_the_directory(own_server, user, tmp_path):
+def test_root_works_as_the_owner_of_the_directory(own_server, user, tmp_path, monkeypatch):
     """Nothing that root does while the server is down keeps the server's user from going on."""
     s, to = own_server, str(tmp_path / 'backup')
     fill(s, user)
     s.stop()
+    monkeypatch.setenv('ASAN_OPTIONS', 'detect_leaks=0')  # that cannot be done after a change of user
     nobody = pwd.getpwnam('nobody')
     os.chmod(s.dir, 0o711)
     for folder, _, files in os.walk(s.dir + '/state'):
