@@ -19,8 +19,16 @@ static int read_whole(int dir, const char *name, struct buf *to, struct err *err
     return n < 0 ? err_set_errno(err, "read %s", name) : 0;
 }
 
+static void advance(struct backup_progress *p, uint64_t n)
+{
+    p->done += n;
+    if (p->show)
+        p->show(p->arg, p->done, p->total);
+}
+
 /* Bytes of `name` up to size; what `to` has already is right but for its end, which may be torn. */
-static int copy(int from_dir, int to_dir, const char *name, uint64_t size, struct err *err)
+static int copy(int from_dir, int to_dir, const char *name, uint64_t size,
+                struct backup_progress *progress, struct err *err)
 {
     autofree char *chunk = xmalloc(CHUNK);
     struct stat st;
@@ -29,9 +37,12 @@ static int copy(int from_dir, int to_dir, const char *name, uint64_t size, struc
     if (in < 0 || out < 0 || fstat(out, &st) < 0)
         return err_set_errno(err, "open %s", name);
     uint64_t have = (uint64_t)st.st_size;
-    if (have == size)
+    if (have == size) {
+        advance(progress, size);
         return 0;
+    }
     uint64_t at = have > size ? 0 : have - MIN(have, (uint64_t)CHUNK);
+    advance(progress, at);
     while (at < size) {
         ssize_t n = pread(in, chunk, (size_t)MIN(size - at, (uint64_t)CHUNK), (off_t)at);
         if (n == 0)
@@ -45,6 +56,7 @@ static int copy(int from_dir, int to_dir, const char *name, uint64_t size, struc
         if (n < 0)
             return err_set_errno(err, "read %s", name);
         at += (uint64_t)n;
+        advance(progress, (uint64_t)n);
     }
     if (ftruncate(out, (off_t)size) < 0 || fdatasync(out) < 0)
         return err_set_errno(err, "sync %s", name);
@@ -94,7 +106,18 @@ static void remove_others(int to, struct span sizes)
         closedir(d);
 }
 
-int backup_collect(const char *stage, const char *to, struct err *err)
+static uint64_t sum_of(struct span sizes)
+{
+    struct span line, name;
+    uint64_t sum = 0, n;
+    while (span_split(&sizes, '\n', &line))
+        if (span_split(&line, ' ', &name) && span_to_u64(line, INT64_MAX, &n))
+            sum += n;
+    return sum;
+}
+
+int backup_collect(const char *stage, const char *to, struct backup_progress *progress,
+                   struct err *err)
 {
     autobuf sizes = BUF_INIT(SIZES_MAX);
     struct span rest, line, name;
@@ -106,6 +129,7 @@ int backup_collect(const char *stage, const char *to, struct err *err)
         return err_set_errno(err, "open %s", from < 0 ? stage : to);
     int r = read_whole(from, "sizes", &sizes, err);
     rest = buf_span(&sizes);
+    progress->total = sum_of(rest);
     while (r == 0 && span_split(&rest, '\n', &line)) {
         uint64_t size;
         if (!line.n)
@@ -114,7 +138,7 @@ int backup_collect(const char *stage, const char *to, struct err *err)
         autofree char *file = span_dup(name);
         if (!is_segment_name(file) || !span_to_u64(line, INT64_MAX, &size))
             return err_set(err, ERR_CORRUPT, "%s/sizes is malformed", stage);
-        r = copy(from, dir, file, size, err);
+        r = copy(from, dir, file, size, progress, err);
     }
     if (r == 0)
         r = put_manifest(from, dir, err);
@@ -124,18 +148,36 @@ int backup_collect(const char *stage, const char *to, struct err *err)
 }
 
 static int bring_file(int from, int stage, const char *name, const struct stat *owner,
-                      struct err *err)
+                      struct backup_progress *progress, struct err *err)
 {
     struct stat st;
     if (fstatat(from, name, &st, 0) < 0)
         return err_set_errno(err, "%s", name);
-    int r = copy(from, stage, name, (uint64_t)st.st_size, err);
+    int r = copy(from, stage, name, (uint64_t)st.st_size, progress, err);
     if (r == 0 && geteuid() == 0 && fchownat(stage, name, owner->st_uid, owner->st_gid, 0) < 0)
         r = err_set_errno(err, "giving %s to the server's user", name);
     return r;
 }
 
-int backup_bring(const char *from, const char *stage, const char *state_dir, struct err *err)
+static bool is_part(const char *name)
+{
+    return is_segment_name(name) || strcmp(name, "manifest") == 0;
+}
+
+static uint64_t sum_in(DIR *d)
+{
+    const struct dirent *e;
+    struct stat st;
+    uint64_t sum = 0;
+    while ((e = readdir(d)))
+        if (is_part(e->d_name) && fstatat(dirfd(d), e->d_name, &st, 0) == 0)
+            sum += (uint64_t)st.st_size;
+    rewinddir(d);
+    return sum;
+}
+
+int backup_bring(const char *from, const char *stage, const char *state_dir,
+                 struct backup_progress *progress, struct err *err)
 {
     struct stat owner;
     int r = 0;
@@ -148,9 +190,10 @@ int backup_bring(const char *from, const char *stage, const char *state_dir, str
     const struct dirent *e;
     if (!d)
         return err_set_errno(err, "open the backup %s", from);
+    progress->total = sum_in(d);
     while (r == 0 && (e = readdir(d)))
-        if (is_segment_name(e->d_name) || strcmp(e->d_name, "manifest") == 0)
-            r = bring_file(dirfd(d), to, e->d_name, &owner, err);
+        if (is_part(e->d_name))
+            r = bring_file(dirfd(d), to, e->d_name, &owner, progress, err);
     closedir(d);
     return r;
 }

@@ -239,6 +239,13 @@ static void change_sockets(struct supervisor *s)
     }
 }
 
+static void log_warning(void *arg, const struct conf_problem *p)
+{
+    (void)arg;
+    if (p->warning)
+        log_event(LOG_WARNING, "configuration-warning", "msg", p->text, NULL);
+}
+
 static struct conf *load_changed(struct supervisor *s, struct err *err)
 {
     struct changes changes = {0};
@@ -249,6 +256,7 @@ static struct conf *load_changed(struct supervisor *s, struct err *err)
         conf_free(c);
         return NULL;
     }
+    (void)conf_check_all(c, log_warning, NULL);
     conf_diff(s->conf, c, on_change, &changes);
     if (changes.fixed && conf_keep_fixed(c, s->conf) < 0)
         log_text(LOG_ERROR, "reload-incomplete", "settings are too large");
@@ -335,6 +343,7 @@ static int run(struct supervisor *s)
         sockets_done(&s->sockets);
         return 1;
     }
+    (void)conf_check_all(s->conf, log_warning, NULL);
     s->loop = loop_new();
     s->children = children_new(s->loop, s->conf, programs.p, s->lock_fd, &s->sockets, &ops, s);
     children_log_to(s->children, take_fd(&s->log_fd));

@@ -203,24 +203,30 @@ static void work(struct local *l, struct operation *o, const char *account)
     finish(o, ERR_IO, "no answer");
 }
 
+static void show_copied(void *arg, uint64_t done, uint64_t total)
+{
+    report_progress(arg, done, total);
+}
+
 /* Where the backup is the owner of the directory may not get to: it comes and goes by way of the
  * directory (store/backup_stage.h). */
 static void run_staged(struct local *l, struct operation *o, const char *account)
 {
     const char *dir = o->dir;
     autobuf stage = BUF_INIT(BUF_UNLIMITED);
+    struct backup_progress progress = {show_copied, o->report, 0, 0};
     bool restore = strcmp(l->ctl->command->name, "restore") == 0;
     stage_path(l, &stage);
     o->dir = stage.p;
     o->error = become_root(l, &o->why);
     if (o->error == 0 && restore)
-        o->error = backup_bring(dir, stage.p, l->ctl->conf->state_dir, &o->why);
+        o->error = backup_bring(dir, stage.p, l->ctl->conf->state_dir, &progress, &o->why);
     if (o->error == 0)
         o->error = become_owner(l, &o->why);
     if (o->error == 0)
         work(l, o, account);
     if (become_root(l, &o->why) == 0 && o->error == 0 && !restore)
-        o->error = backup_collect(stage.p, dir, &o->why);
+        o->error = backup_collect(stage.p, dir, &progress, &o->why);
     backup_unstage(stage.p);
     if (become_owner(l, &o->why) && o->error == 0)
         o->error = o->why.code;

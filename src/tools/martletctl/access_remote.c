@@ -229,6 +229,11 @@ static int ask(struct server *s, const char *account, const char *argument, stru
                       buf_span(&args), on_result, report, ret_text, INT_MAX);
 }
 
+static void show_copied(void *arg, uint64_t done, uint64_t total)
+{
+    report_progress(arg, done, total);
+}
+
 static void run(void *ctx, const char *account, const char *dir, struct report *report)
 {
     struct server *s = ctx;
@@ -236,12 +241,13 @@ static void run(void *ctx, const char *account, const char *dir, struct report *
     struct err err = {0};
     int rc = 0;
     autobuf stage = BUF_INIT(BUF_UNLIMITED);
+    struct backup_progress progress = {show_copied, report, 0, 0};
     bool restore = strcmp(s->ctl->command->name, "restore") == 0;
     report_begin(report, account);
     if (dir)
         stage_path(s, &stage);
     if (dir && restore)
-        rc = backup_bring(dir, stage.p, s->ctl->conf->state_dir, &err);
+        rc = backup_bring(dir, stage.p, s->ctl->conf->state_dir, &progress, &err);
     if (rc == 0)
         rc = ask(s, account,
                  dir                             ? stage.p
@@ -249,7 +255,7 @@ static void run(void *ctx, const char *account, const char *dir, struct report *
                                                  : NULL,
                  report, &text);
     if (rc == 0 && dir && !restore)
-        rc = backup_collect(stage.p, dir, &err);
+        rc = backup_collect(stage.p, dir, &progress, &err);
     if (dir)
         backup_unstage(stage.p);
     report_end(report, rc, err.code ? span_str(err.text) : text);

@@ -62,17 +62,17 @@ void put_printable(struct buf *b, struct span s)
 void put_size(struct buf *b, uint64_t octets)
 {
     static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
+    uint64_t rest = 0;
     size_t unit = 0;
-    uint64_t tenths = octets > UINT64_MAX / 10 ? UINT64_MAX : octets * 10;
-    while (tenths >= 10240 && unit + 1 < ARRAY_LEN(units)) {
-        tenths /= 1024;
-        unit++;
+    for (; octets >= 1024 && unit + 1 < ARRAY_LEN(units); unit++) {
+        rest = octets % 1024;
+        octets /= 1024;
     }
-    if (unit == 0 || tenths >= 1000)
-        buf_printf(b, "%llu %s", (unsigned long long)(tenths / 10), units[unit]);
+    if (unit == 0 || octets >= 100)
+        buf_printf(b, "%llu %s", (unsigned long long)octets, units[unit]);
     else
-        buf_printf(b, "%llu.%llu %s", (unsigned long long)(tenths / 10),
-                   (unsigned long long)(tenths % 10), units[unit]);
+        buf_printf(b, "%llu.%llu %s", (unsigned long long)octets,
+                   (unsigned long long)(rest * 10 / 1024), units[unit]);
 }
 
 void put_time(struct buf *b, uint64_t wall_us, bool utc)
@@ -284,6 +284,9 @@ static void put_cell(struct buf *b, const struct table *t, size_t i, struct span
     }
     for (; !last && n < width; n++)
         buf_put_byte(b, ' ');
+    if (last)
+        while (b->n && b->p[b->n - 1] == ' ')
+            buf_truncate(b, b->n - 1);
     buf_put_str(b, last ? "\n" : "  ");
 }
 
