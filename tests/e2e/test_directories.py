@@ -3,6 +3,7 @@ import base64
 import itertools
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import time
@@ -262,7 +263,7 @@ def test_postgresql_away(postgres):
 def pam():
     if os.getuid() != 0:
         pytest.skip('needs root to make a user')
-    u = PamUser('martlet-test-%d' % os.getpid(), 'secret', 'martlet-test-%d' % os.getpid())
+    u = PamUser('martlet-test-%d' % os.getpid(), 'secret', 'martlet-test-%d' % os.getpid(), examples('pam')[0])
     yield u
     u.remove()
 
@@ -556,3 +557,48 @@ def test_server_with_all_directories(everything, slapd, pam, keys):
     lmtp.sock.close()
     for secret in ('readerpw', 'pw', 'pencil', 'hush'):
         assert not any(secret in line.replace('=', ' ').replace('"', ' ').split() for line in s.output)
+
+
+# docs/authentication.md is true.
+
+def examples(kind):
+    with open(os.path.join(ROOT, 'docs', 'authentication.md'), encoding='utf-8') as f:
+        return re.findall(r'(?ms)^```%s\n(.*?)^```$' % re.escape(kind), f.read())
+
+
+def test_documented_settings(certs, tmp_path):
+    martlet = os.path.join(ROOT, 'build-' + BUILD_TYPE, 'src', 'daemon', 'martlet')
+    cert, key = certs.issue('doc', 'ec', 'DNS:localhost')
+    found = examples('martlet.conf')
+    assert len(found) >= 7
+    tls = '\ntls { certificate = "%s"; key = "%s" }\n' % (cert, key)
+
+    def check(text):
+        (tmp_path / 'martlet.conf').write_text(text + tls)
+        return subprocess.run([martlet, '-c', str(tmp_path / 'martlet.conf'), '--check'], capture_output=True, text=True)
+    for text in found:
+        r = check(text)
+        assert r.returncode == 0, (text, r.stdout, r.stderr)
+        broken = text.replace('(&(objectClass=posixAccount)(uid=%u))', '(uid=fred)')
+        if broken != text:
+            r = check(broken)
+            assert r.returncode != 0 and ':10: auth.ldap.filter: without %u' in r.stderr, r.stderr
+
+
+def test_documented_users_file(tmp_path):
+    (tmp_path / 'users').write_text(examples('users')[0])
+    with Probe(directories=['file'], users_file=tmp_path / 'users', app_passwords_file='') as p:
+        assert p.check('demo', 'a password with spaces').code == 'ok'
+        assert p.find('mary').disabled and not p.find('paul').disabled
+        assert p.check('paul', '*').code == p.check('fred', 'wrong').code == 'denied'
+        assert p.find_login('fred').sha256.startswith('4096,W22Z')
+
+
+def test_documented_sql(tmp_path):
+    with sqlite3.connect(tmp_path / 'users.db') as db:
+        db.execute(examples('sql')[0])
+        db.execute("INSERT INTO users VALUES ('fred', '{PLAIN}secret', NULL)")
+    db.close()
+    query = re.search(r'query = "(.*lower.*)"', ''.join(examples('martlet.conf'))).group(1)
+    with Probe(directories=['sql'], sql__database=tmp_path / 'users.db', sql__query=query, app_passwords_file='') as p:
+        assert p.check('Fred', 'secret').name == 'fred'

@@ -246,12 +246,12 @@ class Postgres:
 
 
 class PamUser:
-    """A user of the system, and a service of PAM's that asks pam_unix."""
+    """A user of the system, and a service of PAM's."""
 
-    def __init__(self, name, password, service):
+    def __init__(self, name, password, service, text):
         self.name, self.service = name, '/etc/pam.d/' + service
         with open(self.service, 'w') as f:
-            f.write('auth required pam_unix.so\naccount required pam_unix.so\n')
+            f.write(text)
         subprocess.run(['useradd', '-M', '-N', '-s', '/usr/sbin/nologin', name], check=True, capture_output=True)
         self.set_password(password)
 
