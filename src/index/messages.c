@@ -106,7 +106,7 @@ static int bucket_load(struct index_txn *txn, uint64_t id)
         return rc;
     else if (!bucket_parse(value, &c->present))
         return index_corrupt(txn);
-    from = value.p + 8;
+    from = rc ? NULL : value.p + 8;
     for (uint64_t left = rc ? 0 : c->present; left; left &= left - 1) {
         memcpy(c->entries[__builtin_ctzll(left)], from, MESSAGE_SIZE);
         from += MESSAGE_SIZE;
