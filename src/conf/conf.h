@@ -33,6 +33,7 @@ enum conf_sql_driver { CONF_SQL_SQLITE, CONF_SQL_POSTGRESQL };
 enum conf_client_user { CONF_CLIENT_EMAIL, CONF_CLIENT_COMMON_NAME };
 
 enum conf_drop { CONF_DROP_AUTO, CONF_DROP_ALWAYS, CONF_DROP_NEVER };
+enum conf_over_quota { CONF_OVER_QUOTA_TEMPORARY, CONF_OVER_QUOTA_PERMANENT };
 enum conf_sandbox { CONF_SANDBOX_ON, CONF_SANDBOX_OFF };
 
 struct conf {
@@ -93,6 +94,10 @@ struct conf {
 
     struct conf_list lmtp_domains; /* empty: any */
     const char *lmtp_detail_delimiter;
+    const char *lmtp_socket_mode, *lmtp_socket_group;
+    bool lmtp_detail_folder, lmtp_detail_create;
+    uint64_t lmtp_duplicate_window;
+    uint64_t lmtp_over_quota; /* enum conf_over_quota */
     uint64_t lmtp_message_max, lmtp_recipients_max, lmtp_timeout;
 
     uint64_t mail_quarantine; /* 0: none */

@@ -159,9 +159,16 @@ static void check_metrics(struct check *k)
     }
 }
 
+static void check_mode(struct check *k, const char *setting, const char *mode)
+{
+    if (strspn(mode, "01234567") != strlen(mode) || strlen(mode) > 4 || !*mode)
+        mistake(k, setting, "\"%s\" is not a mode; allowed are such as 0660", mode);
+}
+
 /* LMTP trusts whoever connects. */
 static void check_lmtp(struct check *k)
 {
+    check_mode(k, "lmtp.socket_mode", k->conf->lmtp_socket_mode);
     for (size_t i = 0; i < k->conf->lmtp_listen.count; i++) {
         struct endpoint e = endpoint_of("lmtp.listen", k->conf->lmtp_listen.items[i]);
         if (e.good && !e.loopback)
@@ -198,10 +205,7 @@ static void check_mta(struct check *k)
                     "\"%s\" is not the path of a UNIX socket: who can connect may try passwords "
                     "unseen, so that it is not offered to the network",
                     c->auth_mta_listen.items[i]);
-    if (strspn(c->auth_mta_mode, "01234567") != strlen(c->auth_mta_mode) ||
-        strlen(c->auth_mta_mode) > 4 || !*c->auth_mta_mode)
-        mistake(k, "auth.mta_mode", "\"%s\" is not a mode; allowed are such as 0660",
-                c->auth_mta_mode);
+    check_mode(k, "auth.mta_mode", c->auth_mta_mode);
 }
 
 static void check_directories(struct check *k)

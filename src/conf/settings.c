@@ -60,7 +60,7 @@ const struct setting conf_settings[] = {
            "Addresses and ports for IMAP with STARTTLS. \"*\" is all of IPv4 and IPv6."),
     LISTEN("imaps.listen", imaps_listen, "[\"*:993\"]",
            "Addresses and ports for IMAP over TLS (RFC 8314)."),
-    LISTEN("lmtp.listen", lmtp_listen, "[\"127.0.0.1:24\"]",
+    LISTEN("lmtp.listen", lmtp_listen, "[\"127.0.0.1:24\", \"/run/martlet/lmtp\"]",
            "Addresses and ports, or paths of UNIX sockets, where mail is delivered by LMTP."),
 
     LISTEN(
@@ -252,6 +252,23 @@ const struct setting conf_settings[] = {
     STRING(
         "lmtp.detail_delimiter", lmtp_detail_delimiter, "\"+\"",
         "What separates the user from a detail in an address (user+detail@domain). Empty: none."),
+    BOOLEAN(
+        "lmtp.detail_folder", lmtp_detail_folder, "true",
+        "Mail for user+detail goes to the mailbox that the detail names, if there is one: as it\n"
+        "is spelled, or with \".\" for \"/\", or in other letter case. Otherwise to INBOX."),
+    BOOLEAN("lmtp.detail_create", lmtp_detail_create, "false",
+            "Make such a mailbox if there is none. Whoever can write to the user can then make\n"
+            "mailboxes."),
+    TIME("lmtp.duplicate_window", lmtp_duplicate_window, "5d", 0, 30 * DAY,
+         "An MTA that has not heard the answer delivers again. For so long a second delivery of\n"
+         "the same message by the same sender to the same recipient is confirmed, but not stored;\n"
+         "it should be as long as the MTA keeps trying. 0: never."),
+    CHOICE("lmtp.over_quota", lmtp_over_quota, "temporary", "temporary permanent",
+           "Answer if a user's mail may not grow: try again later (452), or refused (552)."),
+    STRING("lmtp.socket_mode", lmtp_socket_mode, "\"0666\"",
+           "Permissions of UNIX sockets in lmtp.listen: whoever can connect can deliver mail."),
+    STRING("lmtp.socket_group", lmtp_socket_group, "\"\"",
+           "Group of these sockets, by name, such as postfix. Empty: that of the supervisor."),
     SIZE("lmtp.message_max", lmtp_message_max, "128mb", KIB, 4 * GIB, "Largest message."),
     NUMBER("lmtp.recipients_max", lmtp_recipients_max, "1000", 100, 100000,
            "Recipients of one message (RFC 5321 section 4.5.3.1.8: at least 100)."),

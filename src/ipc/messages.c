@@ -151,7 +151,8 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
     [MESSAGE_USER_FOUND] = {"USER_FOUND",
                             MESSAGE_FD_NONE,
                             {U64(user_found.id), I32(user_found.error),
-                             BYTES(user_found.user, USER_NAME_MAX)}},
+                             BYTES(user_found.user, USER_NAME_MAX),
+                             BYTES(user_found.detail, USER_NAME_MAX)}},
 
     [MESSAGE_RESOLVE] = {"RESOLVE",
                          MESSAGE_FD_NONE,
@@ -163,8 +164,8 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
     [MESSAGE_DELIVER] = {"DELIVER",
                          MESSAGE_FD_REQUIRED,
                          {U64(deliver.id), BYTES(deliver.user, USER_NAME_MAX),
-                          BYTES(deliver.mailbox, MAILBOX_MAX), BYTES(deliver.header, 4096),
-                          U64(deliver.size)}},
+                          BYTES(deliver.mailbox, MAILBOX_MAX), BYTES(deliver.header, 8192),
+                          BYTES(deliver.delivery, 16), U64(deliver.size)}},
     [MESSAGE_DELIVERED] = {"DELIVERED", MESSAGE_FD_NONE, {U64(delivered.id), I32(delivered.error)}},
 
     [MESSAGE_CONTROL] = {"CONTROL",

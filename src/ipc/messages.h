@@ -241,8 +241,9 @@ struct message {
         } user_lookup;
         struct {
             uint64_t id;
-            int32_t error;    /* 0 or ERR_NOT_FOUND, ... */
-            struct span user; /* the account's name */
+            int32_t error;      /* 0 or ERR_NOT_FOUND, ... */
+            struct span user;   /* the account's name */
+            struct span detail; /* of user+detail */
         } user_found;
 
         struct {
@@ -258,9 +259,10 @@ struct message {
         struct {
             uint64_t id;
             struct span user;
-            struct span mailbox; /* empty: INBOX */
-            struct span header;  /* lines that go before the message, as Return-Path */
-            uint64_t size;       /* bytes of the file, from its beginning */
+            struct span mailbox;  /* empty: INBOX */
+            struct span header;   /* lines that go before the message, as Return-Path */
+            struct span delivery; /* its id: 16 bytes */
+            uint64_t size;        /* bytes of the file, from its beginning */
         } deliver;
         struct {
             uint64_t id;

@@ -1,13 +1,24 @@
 #include "lmtp/session.h"
 
+#include <openssl/evp.h>
 #include <time.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
+#include "base/logline.h"
 #include "base/metrics.h"
 #include "wire/frame.h"
 #include "wire/lmtp.h"
 
-enum { LINE_ARENA = 64 * 1024, COMMAND_LINE_MAX = 4096, ADDRESS_MAX = 1024, ERRORS_MAX = 50 };
+enum { HASH_SIZE = 32, DELIVERY_ID_VERSION = 1 };
+enum {
+    LINE_ARENA = 64 * 1024,
+    COMMAND_LINE_MAX = 4096,
+    ADDRESS_MAX = 1024,
+    HEADER_MAX = 8192,
+    MAILBOX_MAX = 512,
+    ERRORS_MAX = 50
+};
 
 enum state {
     STATE_COMMAND,
@@ -20,7 +31,9 @@ enum state {
 
 struct recipient {
     struct session *session;
-    char *user;
+    const struct recipient *same; /* an earlier one that is the same: it is delivered once */
+    char *address, *user, *detail;
+    char *mailbox; /* NULL: not asked for */
     int result;
     bool answered, done;
 };
@@ -34,6 +47,10 @@ struct session {
     enum state state;
     char *peer, *helo, *sender;
     bool has_sender, bdat; /* MAIL was accepted; the message comes by BDAT */
+    bool smtputf8, binary; /* as MAIL said */
+    char *mailbox;         /* of the RCPT that is being looked up */
+    struct buf address;    /* as well */
+    EVP_MD_CTX *content;   /* SHA-256 of what has come of the message */
     struct recipient **recipients;
     size_t recipient_count, pending;
     struct spool *spool;
@@ -70,14 +87,18 @@ static void finish(struct session *s)
 static void reset_mail(struct session *s)
 {
     for (size_t i = 0; i < s->recipient_count; i++) {
-        free(s->recipients[i]->user);
-        free(s->recipients[i]);
+        struct recipient *r = s->recipients[i];
+        free(r->address);
+        free(r->user);
+        free(r->detail);
+        free(r->mailbox);
+        free(r);
     }
     free(s->recipients);
     s->recipients = NULL;
     s->recipient_count = 0;
     free(take_ptr(s->sender));
-    s->has_sender = s->bdat = s->too_large = false;
+    s->has_sender = s->bdat = s->too_large = s->smtputf8 = s->binary = false;
     spool_unref(s->spool);
     s->spool = NULL;
     s->chunk_left = 0;
@@ -103,6 +124,9 @@ static void session_free(struct session *s)
     reset_mail(s);
     frame_done(&s->frame);
     buf_done(&s->rest);
+    buf_done(&s->address);
+    free(s->mailbox);
+    EVP_MD_CTX_free(s->content);
     free(s->peer);
     free(s->helo);
     free(s);
@@ -178,7 +202,9 @@ static enum metric_delivery metric_of(int error)
     switch (error) {
     case 0:
         return METRIC_DELIVERY_STORED;
-    case ERR_NO_SPACE:
+    case ERR_EXISTS:
+        return METRIC_DELIVERY_DUPLICATE;
+    case ERR_QUOTA:
         return METRIC_DELIVERY_OVER_QUOTA;
     case ERR_LIMIT:
     case ERR_INVALID:
@@ -188,12 +214,35 @@ static enum metric_delivery metric_of(int error)
     }
 }
 
+static void log_delivery(const struct session *s, const struct recipient *r)
+{
+    char size[24];
+    snprintf(size, sizeof(size), "%llu", (unsigned long long)spool_size(s->spool));
+    log_event(r->result == 0 || r->result == ERR_EXISTS ? LOG_INFO : LOG_WARNING, "delivery",
+              "result",
+              r->result == 0            ? "stored"
+              : r->result == ERR_EXISTS ? "duplicate"
+                                        : err_name(r->result),
+              "user", r->user, "recipient", r->address, "sender", s->sender, "peer", s->peer,
+              "size", size, NULL);
+}
+
 static void answer(struct session *s, const struct recipient *r)
 {
     metric_add(METRIC_DELIVERIES + metric_of(r->result), 1);
+    log_delivery(s, r);
     switch (r->result) {
     case 0:
         reply(s, 250, "2.0.0", "Delivered");
+        break;
+    case ERR_EXISTS:
+        reply(s, 250, "2.0.0", "Delivered before");
+        break;
+    case ERR_QUOTA:
+        if (s->host->settings.over_quota_permanent)
+            reply(s, 552, "5.2.2", "The mailbox is full");
+        else
+            reply(s, 452, "4.2.2", "The mailbox is full");
         break;
     case ERR_LIMIT:
         reply(s, 552, "5.3.4", "The message is larger than allowed");
@@ -215,6 +264,10 @@ static void answer_done(struct session *s)
 {
     for (size_t i = 0; i < s->recipient_count; i++) {
         struct recipient *r = s->recipients[i];
+        if (r->same) {
+            r->done = r->same->done;
+            r->result = r->same->result == 0 ? ERR_EXISTS : r->same->result;
+        }
         if (!r->done)
             return;
         if (!r->answered)
@@ -250,34 +303,80 @@ static void put_date(struct buf *out)
                zone < 0 ? '-' : '+', labs(zone) / 60, labs(zone) % 60);
 }
 
-/* What final delivery adds (RFC 5321 section 4.4). */
-static void make_header(const struct session *s, const char *user, struct buf *out)
+/* What final delivery adds (RFC 5321 section 4.4; RFC 9228; UTF8LMTP: RFC 6531 section 4.3). */
+static void make_header(const struct session *s, const struct recipient *r, struct buf *out)
 {
     buf_printf(out,
-               "Return-Path: <%s>\r\nReceived: from %s (%s)\r\n\tby %s with LMTP\r\n\tfor <%s>; ",
-               s->sender, s->helo, s->peer, s->host->settings.host_name, user);
+               "Return-Path: <%s>\r\nDelivered-To: %s\r\nReceived: from %s (%s)\r\n"
+               "\tby %s with %s\r\n\tfor <%s>; ",
+               s->sender, r->address, s->helo, s->peer, s->host->settings.host_name,
+               s->smtputf8 ? "UTF8LMTP" : "LMTP", r->address);
     put_date(out);
     buf_put_lit(out, "\r\n");
 }
 
-static void deliver(struct session *s)
+/* The id of a delivery: the same when an MTA repeats it, which sends the message as it did before,
+ * and another one for another message, even of the same text, as it has lines of its own. What is
+ * added here (make_header) is not part of it. docs/log-format.md says how it is made. */
+static void make_id(const struct session *s, const struct recipient *r,
+                    const unsigned char content[HASH_SIZE], unsigned char ret[LMTP_DELIVERY_ID])
+{
+    unsigned char hash[HASH_SIZE];
+    autobuf all = BUF_INIT(BUF_UNLIMITED);
+    put_u8(&all, DELIVERY_ID_VERSION);
+    put_blob(&all, span_str(s->sender));
+    put_blob(&all, span_str(r->user));
+    put_blob(&all, span_str(r->mailbox ? r->mailbox : r->detail));
+    buf_put(&all, content, HASH_SIZE);
+    int ok = EVP_Digest(all.p, all.n, hash, NULL, EVP_sha256(), NULL);
+    invariant(ok == 1);
+    memcpy(ret, hash, LMTP_DELIVERY_ID);
+}
+
+static bool same_recipient(const struct recipient *a, const struct recipient *b)
+{
+    return strcmp(a->user, b->user) == 0 &&
+           strcmp(a->mailbox ? a->mailbox : a->detail, b->mailbox ? b->mailbox : b->detail) == 0;
+}
+
+static void deliver_to(struct session *s, struct recipient *r,
+                       const unsigned char content[HASH_SIZE])
 {
     struct lmtp_host *h = s->host;
+    autobuf header = BUF_INIT(HEADER_MAX);
+    struct lmtp_delivery d = {.user = span_str(r->user), .spool = s->spool};
+    make_header(s, r, &header);
+    make_id(s, r, content, d.id);
+    d.header = buf_span(&header);
+    if (r->mailbox)
+        d.mailbox = span_str(r->mailbox);
+    else if (h->settings.detail_folder)
+        d.mailbox = span_str(r->detail);
+    h->deliver(h->ctx, &d, on_delivered, r);
+}
+
+static void deliver(struct session *s)
+{
     int error = s->too_large ? ERR_LIMIT : spool_error(s->spool);
+    unsigned char content[HASH_SIZE];
+    int ok = EVP_DigestFinal_ex(s->content, content, NULL);
+    invariant(ok == 1);
     hold(s, STATE_DELIVER);
-    s->pending = s->recipient_count;
+    s->pending = 1; /* this function */
     s->in_deliver = true;
     for (size_t i = 0; i < s->recipient_count; i++) {
         struct recipient *r = s->recipients[i];
-        autobuf header = BUF_INIT(4096);
-        make_header(s, r->user, &header);
+        if (r->same)
+            continue;
+        s->pending++;
         if (error)
             on_delivered(r, error);
         else
-            h->deliver(h->ctx, span_str(r->user), buf_span(&header), s->spool, on_delivered, r);
+            deliver_to(s, r, content);
     }
     s->in_deliver = false;
-    if (s->pending == 0) {
+    if (--s->pending == 0) {
+        answer_done(s);
         reset_mail(s);
         s->state = STATE_COMMAND;
         conn_resume(s->conn);
@@ -290,8 +389,11 @@ static void take(struct session *s, struct span bytes)
 {
     if (spool_size(s->spool) + bytes.n > s->host->settings.message_max)
         s->too_large = true;
-    if (!s->too_large)
-        (void)spool_write(s->spool, bytes); /* the error sticks */
+    if (s->too_large)
+        return;
+    (void)spool_write(s->spool, bytes); /* the error sticks */
+    int ok = EVP_DigestUpdate(s->content, bytes.p, bytes.n);
+    invariant(ok == 1);
 }
 
 static struct span take_data(struct session *s, struct span in)
@@ -313,6 +415,8 @@ static void end_chunk(struct session *s)
     s->state = STATE_COMMAND;
     if (s->chunk_last)
         deliver(s);
+    else if (s->too_large)
+        reply(s, 552, "5.3.4", "The message is larger than allowed");
     else
         reply(s, 250, "2.0.0", "Chunk received");
 }
@@ -338,10 +442,14 @@ static void do_lhlo(struct session *s, const struct lmtp_command *c)
     reset_mail(s);
     free(s->helo);
     s->helo = span_dup(span_head(c->arg, 255));
+    for (char *p = s->helo; *p; p++) /* it goes into a header field */
+        if (!ascii_is_alpha((unsigned char)*p) && !ascii_is_digit((unsigned char)*p) &&
+            !strchr("-._:[]", *p))
+            *p = '?';
     struct buf *out = conn_begin(s->conn);
     buf_printf(out,
                "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-               "250-BINARYMIME\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n",
+               "250-BINARYMIME\r\n250-CHUNKING\r\n250-XMAILBOX\r\n250 ENHANCEDSTATUSCODES\r\n",
                s->host->settings.host_name, (unsigned long long)s->host->settings.message_max);
     conn_end(s->conn);
 }
@@ -356,23 +464,38 @@ static void do_mail(struct session *s, const struct lmtp_command *c)
         reply(s, 552, "5.3.4", "The message is larger than allowed");
     } else if (c->path.text.n > ADDRESS_MAX) {
         reply(s, 501, "5.1.7", "This address is too long");
+    } else if (c->path.eightbit && !c->smtputf8) {
+        reply(s, 553, "5.6.7", "This address needs SMTPUTF8"); /* RFC 6531 section 3.5 */
     } else {
         s->sender = span_dup(c->path.text);
         s->has_sender = true;
+        s->smtputf8 = c->smtputf8;
+        s->binary = c->body == LMTP_BODY_BINARYMIME;
         reply(s, 250, "2.1.0", "Sender ok");
     }
 }
 
-static void on_looked_up(void *arg, int error, struct span user)
+static void add_recipient(struct session *s, struct span user, struct span detail)
+{
+    struct recipient *r = xnew(struct recipient);
+    r->session = s;
+    r->address = span_dup(buf_span(&s->address));
+    r->user = span_dup(user);
+    r->detail = span_dup(detail);
+    r->mailbox = take_ptr(s->mailbox);
+    for (size_t i = 0; i < s->recipient_count && !r->same; i++)
+        if (!s->recipients[i]->same && same_recipient(s->recipients[i], r))
+            r->same = s->recipients[i];
+    s->recipients =
+        xrealloc_array(s->recipients, s->recipient_count + 1, sizeof(struct recipient *));
+    s->recipients[s->recipient_count++] = r;
+}
+
+static void on_looked_up(void *arg, int error, struct span user, struct span detail)
 {
     struct session *s = arg;
     if (error == 0) {
-        struct recipient *r = xnew(struct recipient);
-        r->session = s;
-        r->user = span_dup(user);
-        s->recipients =
-            xrealloc_array(s->recipients, s->recipient_count + 1, sizeof(struct recipient *));
-        s->recipients[s->recipient_count++] = r;
+        add_recipient(s, user, detail);
         reply(s, 250, "2.1.5", "Recipient ok");
     } else if (error == ERR_NOT_FOUND || error == ERR_INVALID) {
         metric_add(METRIC_DELIVERIES + METRIC_DELIVERY_UNKNOWN_USER, 1);
@@ -390,6 +513,18 @@ static void do_rcpt(struct session *s, const struct lmtp_command *c)
         reply(s, 503, "5.5.1", "MAIL first");
         return;
     }
+    if (s->bdat) {
+        reply(s, 503, "5.5.1", "The message has begun");
+        return;
+    }
+    if (c->path.eightbit && !s->smtputf8) {
+        reply(s, 553, "5.6.7", "This address needs SMTPUTF8");
+        return;
+    }
+    if (c->mailbox.n > MAILBOX_MAX) {
+        reply(s, 501, "5.5.4", "This name is too long");
+        return;
+    }
     if (s->recipient_count >= s->host->settings.recipients_max) {
         reply(s, 452, "4.5.3", "Too many recipients");
         return;
@@ -404,6 +539,10 @@ static void do_rcpt(struct session *s, const struct lmtp_command *c)
         reply(s, 550, "5.1.1", "There is no such user here");
         return;
     }
+    free(s->mailbox);
+    s->mailbox = c->mailbox.n ? span_dup(c->mailbox) : NULL;
+    buf_reset(&s->address);
+    buf_put_span(&s->address, c->path.text);
     hold(s, STATE_LOOKUP);
     s->host->lookup(s->host->ctx, buf_span(&address), on_looked_up, s);
 }
@@ -415,15 +554,22 @@ static bool ready_for_data(struct session *s)
     return s->has_sender && s->recipient_count;
 }
 
+static void begin_message(struct session *s)
+{
+    s->spool = spool_new(s->host->settings.spool_dir);
+    int ok = EVP_DigestInit_ex(s->content, EVP_sha256(), NULL);
+    invariant(ok == 1);
+}
+
 static void do_data(struct session *s)
 {
-    if (s->bdat) {
-        reply(s, 503, "5.5.1", "DATA cannot follow BDAT");
+    if (s->bdat || s->binary) { /* RFC 3030 sections 2 and 3 */
+        reply(s, 503, "5.5.1", s->bdat ? "DATA cannot follow BDAT" : "BINARYMIME needs BDAT");
         return;
     }
     if (!ready_for_data(s))
         return;
-    s->spool = spool_new(s->host->settings.spool_dir);
+    begin_message(s);
     s->data = (struct lmtp_data){0};
     s->state = STATE_DATA;
     reply(s, 354, "", "Send the message, end with \".\" on a line by itself");
@@ -431,17 +577,16 @@ static void do_data(struct session *s)
 
 static void do_bdat(struct session *s, const struct lmtp_command *c)
 {
+    if (c->last && !s->recipient_count) {
+        reset_mail(s); /* a reply for each recipient, so none at all (RFC 2033 section 4.3) */
+    } else if (ready_for_data(s)) {
+        s->bdat = true;
+        if (!s->spool)
+            begin_message(s);
+    }
     s->chunk_left = c->size;
     s->chunk_last = c->last;
     s->state = STATE_CHUNK; /* the bytes come in any case */
-    if (!ready_for_data(s)) {
-        spool_unref(s->spool);
-        s->spool = NULL;
-    } else {
-        s->bdat = true;
-        if (!s->spool)
-            s->spool = spool_new(s->host->settings.spool_dir);
-    }
     if (s->chunk_left == 0)
         (void)take_chunk(s, SPAN_EMPTY);
 }
@@ -580,6 +725,9 @@ void lmtp_session_start(struct lmtp_host *h, int fd, struct span peer)
     s->peer = span_dup(peer);
     frame_init(&s->frame, &line_limits);
     buf_init(&s->rest, BUF_UNLIMITED);
+    buf_init(&s->address, BUF_UNLIMITED);
+    s->content = EVP_MD_CTX_new();
+    invariant(s->content);
     loop_timer_init(&s->timeout, on_timeout);
     list_push_back(&h->sessions, &s->link);
     h->session_count++;

@@ -10,6 +10,7 @@
 #ifndef STORE_SNAPSHOT_H
 #define STORE_SNAPSHOT_H
 
+#include "base/buf.h"
 #include "store/types.h"
 
 struct account;
@@ -46,6 +47,12 @@ int snap_name_seek(struct snap *snap, struct span from, bool after,
                    struct mailbox_name *ret) must_check;
 /* Whether an existing mailbox lies below name (name + '/' + ...). */
 bool snap_has_children(struct snap *snap, struct span name);
+
+/* The existing mailbox that a word from outside means, such as the detail of an address: the one
+ * with this name, else with '/' where the word has '.', else either without regard to case (RFC
+ * 5051; the first of several). Its name replaces *ret. ERR_NOT_FOUND. Costs a walk over the names.
+ */
+int snap_mailbox_like(struct snap *snap, struct span word, struct buf *ret) must_check;
 
 /* --- keywords: account-wide ids --- */
 

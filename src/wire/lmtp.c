@@ -16,6 +16,7 @@ static const struct lmtp_error err_param = {501, "5.5.4", "Malformed parameter"}
 static const struct lmtp_error err_size = {501, "5.5.4", "Malformed SIZE"};
 static const struct lmtp_error err_body = {501, "5.5.4", "Unknown BODY type"};
 static const struct lmtp_error err_utf8_value = {501, "5.5.4", "SMTPUTF8 takes no value"};
+static const struct lmtp_error err_mailbox = {501, "5.5.4", "Malformed XMAILBOX"};
 static const struct lmtp_error err_bdat = {501, "5.5.4", "Expected BDAT size [LAST]"};
 static const struct lmtp_error err_many = {501, "5.5.4", "Too many parameters"};
 static const struct lmtp_error err_memory = {452, "4.3.1", "Command needs too much memory"};
@@ -183,6 +184,11 @@ static bool split_param(struct span s, struct lmtp_param *ret)
     return param.name.n > 0;
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 static const struct lmtp_error *take_body(struct span value, struct lmtp_command *c)
 {
     if (span_ieq(value, SPAN("7BIT")))
@@ -215,6 +221,32 @@ static const struct lmtp_error *take_known(const struct lmtp_param *param, struc
     return NULL;
 }
 
+/* xtext (RFC 3461 section 4) of UTF-8 without control characters. */
+static const struct lmtp_error *take_mailbox(struct lmtp_parse *p, struct span value,
+                                             struct lmtp_command *c)
+{
+    char *to = arena_alloc(p->a, value.n + 1);
+    size_t n = 0;
+    if (!to)
+        return &err_memory;
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char byte = (unsigned char)value.p[i];
+        if (byte == '+') {
+            int high = i + 2 < value.n ? hex_digit(value.p[i + 1]) : -1;
+            int low = i + 2 < value.n ? hex_digit(value.p[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return &err_mailbox;
+            byte = (unsigned char)(high << 4 | low);
+            i += 2;
+        }
+        if (byte < 0x20 || byte == 0x7f)
+            return &err_mailbox;
+        to[n++] = (char)byte;
+    }
+    c->mailbox = span_make(to, n);
+    return n && utf8_valid(c->mailbox) ? NULL : &err_mailbox;
+}
+
 static int parse_params(struct lmtp_parse *p, struct lmtp_command *c)
 {
     struct lmtp_param *params = NULL;
@@ -230,6 +262,11 @@ static int parse_params(struct lmtp_parse *p, struct lmtp_command *c)
             const struct lmtp_error *error = take_known(&param, c, &known);
             if (error)
                 return fail(p, error);
+        } else if (span_ieq(param.name, SPAN("XMAILBOX"))) {
+            const struct lmtp_error *error = take_mailbox(p, param.value, c);
+            if (error)
+                return fail(p, error);
+            known = true;
         }
         if (known)
             continue;

@@ -2,7 +2,9 @@
  *
  * Lines come from a framer in line mode (frame_expect_line). Spans in results point into the line
  * or the arena. Pure functions, any thread. Extensions: SIZE (1870), 8BITMIME (6152), BINARYMIME
- * and CHUNKING (3030), SMTPUTF8 (6531), DSN parameters (3461) are recognised. */
+ * and CHUNKING (3030), SMTPUTF8 (6531), DSN parameters (3461) are recognised, and our own XMAILBOX:
+ * RCPT TO:<user> XMAILBOX=name, the name in UTF-8 as xtext (RFC 3461 section 4), asks for a mailbox
+ * other than INBOX. */
 #ifndef WIRE_LMTP_H
 #define WIRE_LMTP_H
 
@@ -47,6 +49,7 @@ struct lmtp_command {
     struct span arg;       /* LHLO: domain; VRFY, NOOP, HELP: rest of the line */
     struct lmtp_path path; /* MAIL, RCPT */
     bool has_size, smtputf8, last;
+    struct span mailbox; /* RCPT: XMAILBOX, decoded; valid UTF-8 */
     enum lmtp_body body;
     uint64_t size; /* MAIL SIZE=, BDAT length */
     const struct lmtp_param

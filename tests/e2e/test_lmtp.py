@@ -1,11 +1,15 @@
 """Delivery by LMTP, then read by IMAP. RFC 2033; RFC 2034, RFC 2920, RFC 5321 section 4."""
+import os
+import re
+import signal
 import time
 
 import pytest
 
 from support import mails
-from support.imap import SLOW, LitPlus
+from support.imap import SLOW, Closed, LitPlus
 from support.lmtp import Lmtp
+from support.server import PASSWORD, mail_processes, processes
 
 M = b'From: a@example.org\r\nSubject: delivered\r\n\r\nbody\r\n.leading dot\r\n..two\r\n.\r\nend\r\n'
 
@@ -76,7 +80,7 @@ def test_several_recipients(lmtp, session, new_user):
     assert rcpt == [250] * 6 and replies == [250] * 6
     for u in users:
         c = session('INBOX', name=u)
-        assert len(c.uids) in (1, 2)
+        assert len(c.uids) == 1
         assert c.ok('FETCH 1 BODY.PEEK[TEXT]').fetch()[1]['BODY[TEXT]'] == body_of(M)
 
 
@@ -134,7 +138,7 @@ def test_pipelined(lmtp, session, user):
         lmtp.send(mails.numbered(i) + b'.\r\n')
         assert [lmtp.reply()[0] for _ in range(2)] == [250, 250]
     c = session('INBOX')
-    assert len(c.uids) == 40
+    assert len(c.uids) == 20  # the same user twice: delivered once
 
 
 def test_byte_by_byte(lmtp, session, user):
@@ -199,3 +203,192 @@ def test_bdat(lmtp, session, user):
     assert lmtp.reply()[0] == 250
     c = session('INBOX')
     assert c.ok('FETCH 1 BODY.PEEK[TEXT]').fetch()[1]['BODY[TEXT]'] == b'.\r\n.\r\nend\r\n'
+
+
+def own_lmtp(s):
+    c = Lmtp(s.host, s.lmtp)
+    c.lhlo()
+    return c
+
+
+def uids(s, user, mailbox='INBOX'):
+    c = s.connect()
+    c.login(user, PASSWORD)
+    c.select(mailbox)
+    found = list(c.uids)
+    c.close()
+    return found
+
+
+@pytest.mark.martlet('exactly once')
+def test_a_repeated_delivery_is_stored_once(lmtp, server, session, user):
+    """Another connection, the same envelope and content: confirmed, not stored."""
+    lmtp.lhlo()
+    assert lmtp.deliver('s@example.org', [user], M)[1] == [250]
+    again = own_lmtp(server)
+    assert again.deliver('s@example.org', ['%s@example.org' % user], M)[1] == [250]
+    again.cmd('MAIL FROM:<s@example.org>')
+    again.cmd('RCPT TO:<%s>' % user)
+    again.send(b'BDAT %d LAST\r\n%s' % (len(M), M))
+    assert again.reply() == (250, ['2.0.0 Delivered before'])
+    assert again.deliver('t@example.org', [user], M)[1] == [250]
+    assert again.deliver('s@example.org', [user], M + b'.\r\n')[1] == [250]
+    again.close()
+    c = session('INBOX')
+    assert len(c.uids) == 3
+    text = server.text()
+    assert 'event=delivery result=stored user=%s ' % user in text
+    assert 'event=delivery result=duplicate user=%s ' % user in text
+
+
+@pytest.mark.martlet('exactly once')
+def test_simultaneous_deliveries_are_stored_once(server, session, user):
+    large = M + b'x' * 70 + b'\r\n' * 3000
+    clients = [own_lmtp(server) for _ in range(8)]
+    for c in clients:
+        c.send('MAIL FROM:<s@example.org>\r\nRCPT TO:<%s>\r\nBDAT %d LAST\r\n' % (user, len(large)))
+    for c in clients:
+        c.send(large)
+    answers = [[c.reply() for _ in range(3)][2] for c in clients]
+    assert sorted(a[1][0] for a in answers) == ['2.0.0 Delivered'] + ['2.0.0 Delivered before'] * 7
+    for c in clients:
+        c.close()
+    assert len(session('INBOX').uids) == 1
+
+
+@pytest.mark.martlet('exactly once')
+def test_killed_between_store_and_answer(own_server):
+    """kill -9 of the mail processes while answers are under way; the sender repeats what was not answered."""
+    users = ['k%d' % i for i in range(6)]
+    sent = 0
+    for round in range(4):
+        clients = []
+        for n, u in enumerate(users):
+            c = own_lmtp(own_server)
+            c.send('MAIL FROM:<s@example.org>\r\nRCPT TO:<%s>\r\nDATA\r\n' % u)
+            assert [c.reply()[0] for _ in range(3)] == [250, 250, 354]
+            clients.append(c)
+        message = mails.numbered(round)
+        for c in clients:
+            c.send(message + b'.\r\n')
+        time.sleep(0.002 * round * SLOW)
+        for pid in mail_processes(own_server):
+            os.kill(pid, signal.SIGKILL)
+        answered = 0
+        for c in clients:
+            try:
+                answered += c.reply()[0] == 250
+            except (OSError, Closed):
+                pass
+            c.close()
+        deadline = time.monotonic() + 20 * SLOW
+        left = set(users)  # whatever was answered: the answer may have been lost on the way
+        while left:
+            assert time.monotonic() < deadline
+            try:
+                c = own_lmtp(own_server)
+                for u in sorted(left):
+                    if c.deliver('s@example.org', [u], message) == ([250], [250]):
+                        left.discard(u)
+                c.close()
+            except (OSError, Closed, AssertionError):
+                time.sleep(0.1)
+        sent += 1
+        for u in users:
+            assert len(uids(own_server, u)) == sent, (u, round, answered)
+
+
+@pytest.mark.martlet('the rules are ours')
+def test_detail_is_a_folder(lmtp, session, user):
+    """user+detail: the mailbox as it is spelled, with '.' for '/', in other case; else INBOX."""
+    c = session()
+    for name in ('lists/Martlet', 'Work', 'work'):
+        c.ok('CREATE "%s"' % name)
+    lmtp.lhlo()
+
+    def where(address, number):
+        assert lmtp.deliver('s@example.org', [address], mails.numbered(number)) == ([250], [250])
+        boxes = {}
+        for name in ('INBOX', 'lists/Martlet', 'Work', 'work', 'Junk'):
+            got = c.ok('STATUS "%s" (MESSAGES)' % name).of('STATUS')
+            boxes[name] = int(re.search(r'MESSAGES (\d+)', str(got[0])).group(1))
+        return boxes
+
+    before = where('%s@example.org' % user, 0)
+    for number, (detail, name) in enumerate([('lists.martlet', 'lists/Martlet'), ('lists/Martlet', 'lists/Martlet'),
+                                             ('Work', 'Work'), ('work', 'work'), ('WORK', 'Work'),
+                                             ('junk', 'Junk'), ('nowhere', 'INBOX'), ('inbox', 'INBOX')], 1):
+        after = where('%s+%s@example.org' % (user, detail), number)
+        assert {k for k in after if after[k] != before[k]} == {name}, detail
+        before = after
+    assert lmtp.cmd('MAIL FROM:<s@example.org>')[0] == 250
+    assert lmtp.cmd('RCPT TO:<%s+nowhere> XMAILBOX=Work' % user)[0] == 250
+    assert lmtp.cmd('RCPT TO:<%s> XMAILBOX=+zz' % user)[0] == 501
+    assert lmtp.cmd('DATA')[0] == 354
+    lmtp.send(M + b'.\r\n')
+    assert lmtp.reply()[0] == 250
+    assert 'MESSAGES %d' % (before['Work'] + 1) in str(c.ok('STATUS Work (MESSAGES)').of('STATUS')[0])
+
+
+@pytest.mark.martlet('settings')
+@pytest.mark.settings('lmtp.detail_create=true', 'lmtp.duplicate_window=0')
+def test_detail_makes_a_folder(own_server):
+    c = own_lmtp(own_server)
+    assert c.deliver('s@example.org', ['anna+new/one@example.org'], M) == ([250], [250])
+    assert c.deliver('s@example.org', ['anna+new/one@example.org'], M) == ([250], [250])
+    assert c.deliver('s@example.org', ['anna+NEW.one@example.org'], M) == ([250], [250])
+    assert len(uids(own_server, 'anna', 'new/one')) == 3  # no window: every one counts
+    c.close()
+
+
+@pytest.mark.martlet('settings')
+@pytest.mark.settings('lmtp.detail_folder=false', 'lmtp.message_max=2kb', 'lmtp.recipients_max=100')
+def test_limits(own_server):
+    c = own_lmtp(own_server)
+    imap = own_server.connect()
+    imap.login('anna', PASSWORD)
+    imap.ok('CREATE folder')
+    imap.close()
+    assert c.deliver('s@example.org', ['anna+folder'], M) == ([250], [250])
+    assert c.deliver('s@example.org', ['anna', 'bert'], M * 30) == ([250, 250], [552, 552])
+    rcpt, replies = c.deliver('s@example.org', ['user%d' % i for i in range(102)], M)
+    assert rcpt == [250] * 100 + [452] * 2 and replies == [250] * 100
+    assert len(uids(own_server, 'anna')) == 1 and uids(own_server, 'anna', 'folder') == []
+    c.close()
+
+
+@pytest.mark.martlet('processes')
+def test_no_auth_process(own_server):
+    """Nobody can say who has that address: temporary."""
+    c = own_lmtp(own_server)
+    for pid in processes(own_server, 'martlet-auth'):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        assert c.cmd('MAIL FROM:<s@example.org>')[0] == 250
+        c.send('RCPT TO:<anna>\r\n')
+        time.sleep(0.2)
+        for pid in processes(own_server, 'martlet-auth'):
+            os.kill(pid, signal.SIGKILL)
+        assert c.reply()[0] in (250, 451)  # asked again, as it is started again
+    finally:
+        for pid in processes(own_server, 'martlet-auth'):
+            os.kill(pid, signal.SIGCONT)
+    assert c.cmd('RSET')[0] == 250
+    assert c.deliver('s@example.org', ['anna'], M) == ([250], [250])
+    c.close()
+
+
+@pytest.mark.martlet('SMTPUTF8')
+def test_smtputf8(lmtp, session, user):
+    """RFC 6531: addresses in UTF-8, if MAIL said so."""
+    lmtp.lhlo()
+    assert lmtp.cmd('MAIL FROM:<jürgen@exämple.org>'.encode())[0] == 553
+    assert lmtp.cmd('MAIL FROM:<jürgen@exämple.org> SMTPUTF8'.encode())[0] == 250
+    assert lmtp.cmd(('RCPT TO:<%s+ärger@exämple.org>' % user).encode())[0] == 250
+    assert lmtp.cmd('DATA')[0] == 354
+    lmtp.send(M + b'.\r\n')
+    assert lmtp.reply()[0] == 250
+    c = session('INBOX')
+    head = c.ok('FETCH 1 BODY.PEEK[HEADER]').fetch()[1]['BODY[HEADER]'].decode()
+    assert head.startswith('Return-Path: <jürgen@exämple.org>\r\nDelivered-To: %s+ärger@exämple.org\r\n' % user)
+    assert 'with UTF8LMTP' in head

@@ -18,9 +18,11 @@ struct lookup {
     uint64_t id;
     struct directories *directories;
     struct buf tries[TRIES_MAX]; /* in this order; empty ones are not asked for */
+    struct buf detail;           /* that the second and the last one leave out */
     bool any;                    /* the last one is known whoever it is */
     struct directory_entry entry;
     int error;
+    size_t found; /* which of them */
     struct err why;
 };
 
@@ -52,6 +54,7 @@ static void lookup_free(struct lookup *k)
     list_remove(&k->link);
     for (size_t i = 0; i < TRIES_MAX; i++)
         buf_done(&k->tries[i]);
+    buf_done(&k->detail);
     directories_unref(k->directories);
     directory_entry_done(&k->entry);
     free(k);
@@ -62,7 +65,7 @@ static void look(void *arg)
     struct lookup *k = arg;
     k->error = ERR_NOT_FOUND;
     for (size_t i = 0; i < TRIES_MAX && k->error == ERR_NOT_FOUND; i++)
-        if (k->tries[i].n)
+        if (k->tries[k->found = i].n)
             k->error = directories_find(k->directories, buf_span(&k->tries[i]), DIRECTORY_RECEIVE,
                                         &k->entry, &k->why);
 }
@@ -73,6 +76,7 @@ static void on_looked(void *arg)
     struct message r = {.kind = MESSAGE_USER_FOUND};
     if (k->error == ERR_NOT_FOUND && k->any) { /* for tests: everybody is known */
         buf_put_span(&k->entry.name, buf_span(&k->tries[TRIES_MAX - 1]));
+        k->found = TRIES_MAX - 1;
         k->error = 0;
     }
     if (k->error == ERR_BUSY)
@@ -80,6 +84,8 @@ static void on_looked(void *arg)
     r.u.user_found.id = k->id;
     r.u.user_found.error = k->error;
     r.u.user_found.user = buf_span(&k->entry.name);
+    if (k->error == 0 && (k->found == 1 || k->found == TRIES_MAX - 1))
+        r.u.user_found.detail = buf_span(&k->detail);
     if (k->of)
         (void)channel_send(k->of->ch, &r, -1);
     lookup_free(k);
@@ -96,6 +102,8 @@ static void make_tries(struct lookup *k, const struct conf *c, struct span addre
     struct span domain = at ? span_skip(address, at) : SPAN_EMPTY;
     struct span shorter = without_detail(c, local);
     bool ours = domain_is_ours(c, domain);
+    if (shorter.n < local.n)
+        buf_put_span(&k->detail, span_skip(local, shorter.n + strlen(c->lmtp_detail_delimiter)));
     put_try(&k->tries[0], address);
     if (domain.n && shorter.n < local.n) {
         autobuf whole = BUF_INIT(USER_NAME_MAX);
@@ -119,6 +127,7 @@ void lookup_start(struct lookups *l, const struct message *m)
     k->id = m->u.user_lookup.id;
     for (size_t i = 0; i < TRIES_MAX; i++)
         buf_init(&k->tries[i], USER_NAME_MAX);
+    buf_init(&k->detail, USER_NAME_MAX);
     directory_entry_init(&k->entry);
     list_push_back(&l->all, &k->link);
     make_tries(k, a->daemon->conf, m->u.user_lookup.name);

@@ -60,12 +60,12 @@ struct mail {
 typedef void mail_resolve_done(void *arg, int error, const struct account_id *id);
 void mail_resolve(struct mail *m, struct span user, bool create, mail_resolve_done *done,
                   void *arg);
-typedef void mail_lookup_done(void *arg, int error, struct span user);
+typedef void mail_lookup_done(void *arg, int error, struct span user, struct span detail);
 void mail_lookup(struct mail *m, struct span address, mail_lookup_done *done, void *arg);
 typedef void mail_deliver_done(void *arg, int error);
 /* fd: the message from its beginning; taken. */
-void mail_deliver_remote(struct mail *m, unsigned index, struct span user, struct span header,
-                         uint64_t size, int fd, mail_deliver_done *done, void *arg);
+void mail_deliver_remote(struct mail *m, unsigned index, const struct lmtp_delivery *d, int fd,
+                         mail_deliver_done *done, void *arg);
 void mail_answer(struct mail *m, const struct message *msg); /* RESOLVED, USER_FOUND, DELIVERED */
 void mail_question_lost(struct mail *m, const struct mail_peer *peer);
 /* It is there again. */
@@ -78,8 +78,7 @@ void mail_on_handover(struct mail *m, const struct message *msg, int fd);
 
 /* deliver.c: what lmtp_host asks for. */
 void mail_lmtp_lookup(void *ctx, struct span address, lmtp_lookup_done *done, void *arg);
-void mail_deliver(void *ctx, struct span user, struct span header, struct spool *spool,
-                  lmtp_deliver_done *done, void *arg);
+void mail_deliver(void *ctx, const struct lmtp_delivery *d, lmtp_deliver_done *done, void *arg);
 void mail_on_deliver(struct mail_peer *from, const struct message *msg, int fd);
 
 /* control.c */

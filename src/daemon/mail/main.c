@@ -152,7 +152,10 @@ static void set_up_lmtp(struct mail *m)
                                               .spool_dir = c->state_dir,
                                               .message_max = c->lmtp_message_max,
                                               .recipients_max = c->lmtp_recipients_max,
-                                              .timeout_s = c->lmtp_timeout};
+                                              .timeout_s = c->lmtp_timeout,
+                                              .detail_folder = c->lmtp_detail_folder,
+                                              .over_quota_permanent =
+                                                  c->lmtp_over_quota == CONF_OVER_QUOTA_PERMANENT};
 }
 
 /* Channels. */

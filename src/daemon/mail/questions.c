@@ -24,7 +24,8 @@ struct question {
     struct loop_task failed; /* says that it failed, but not from within the call */
 };
 
-static void finish(struct question *q, int error, const struct account_id *id, struct span user)
+static void finish(struct question *q, int error, const struct account_id *id, struct span user,
+                   struct span detail)
 {
     map_remove(&q->mail->questions, map_u64_key(&q->id));
     loop_task_cancel(&q->failed);
@@ -34,7 +35,7 @@ static void finish(struct question *q, int error, const struct account_id *id, s
         q->done.resolve(q->arg, error, id);
         break;
     case QUESTION_LOOKUP:
-        q->done.lookup(q->arg, error, user);
+        q->done.lookup(q->arg, error, user, detail);
         break;
     case QUESTION_DELIVER:
         q->done.deliver(q->arg, error);
@@ -46,12 +47,12 @@ static void finish(struct question *q, int error, const struct account_id *id, s
 
 static void on_waited(struct loop_timer *t)
 {
-    finish(container_of(t, struct question, wait), ERR_BUSY, NULL, SPAN_EMPTY);
+    finish(container_of(t, struct question, wait), ERR_BUSY, NULL, SPAN_EMPTY, SPAN_EMPTY);
 }
 
 static void on_failed(struct loop_task *t)
 {
-    finish(container_of(t, struct question, failed), ERR_BUSY, NULL, SPAN_EMPTY);
+    finish(container_of(t, struct question, failed), ERR_BUSY, NULL, SPAN_EMPTY, SPAN_EMPTY);
 }
 
 static struct question *question_new(struct mail *m, enum question_kind kind,
@@ -153,7 +154,8 @@ void mail_answer(struct mail *m, const struct message *msg)
             memcpy(account.b, msg->u.resolved.account.p, sizeof(account.b));
     }
     finish(q, error, error ? NULL : &account,
-           kind == QUESTION_LOOKUP ? msg->u.user_found.user : SPAN_EMPTY);
+           kind == QUESTION_LOOKUP ? msg->u.user_found.user : SPAN_EMPTY,
+           kind == QUESTION_LOOKUP ? msg->u.user_found.detail : SPAN_EMPTY);
 }
 
 /* Names to accounts. */
@@ -246,15 +248,17 @@ void mail_lookup(struct mail *m, struct span address, mail_lookup_done *done, vo
 
 /* Messages for accounts of other processes. */
 
-void mail_deliver_remote(struct mail *m, unsigned index, struct span user, struct span header,
-                         uint64_t size, int fd, mail_deliver_done *done, void *arg)
+void mail_deliver_remote(struct mail *m, unsigned index, const struct lmtp_delivery *d, int fd,
+                         mail_deliver_done *done, void *arg)
 {
     struct question *q = question_new(m, QUESTION_DELIVER, &m->mail[index], arg);
     q->done.deliver = done;
     struct message msg = {.kind = MESSAGE_DELIVER};
     msg.u.deliver.id = q->id;
-    msg.u.deliver.user = user;
-    msg.u.deliver.header = header;
-    msg.u.deliver.size = size;
+    msg.u.deliver.user = d->user;
+    msg.u.deliver.mailbox = d->mailbox;
+    msg.u.deliver.header = d->header;
+    msg.u.deliver.delivery = span_make(d->id, sizeof(d->id));
+    msg.u.deliver.size = spool_size(d->spool);
     ask(q, &msg, fd);
 }

@@ -201,18 +201,33 @@ static struct listening *find(struct sockets *s, enum listener_kind kind, const 
     return NULL;
 }
 
-/* Who may connect to the MTA's socket. */
-static int set_owner(const struct conf *c, const char *path, struct err *err)
+/* Who may connect. */
+static int set_owner(const struct conf *c, enum listener_kind kind, const char *path,
+                     struct err *err)
 {
+    bool lmtp = kind == LISTENER_LMTP;
+    const char *group = lmtp ? c->lmtp_socket_group : c->auth_mta_group;
+    const char *mode = lmtp ? c->lmtp_socket_mode : c->auth_mta_mode;
     struct group *g = NULL;
-    if (*c->auth_mta_group && !(g = getgrnam(c->auth_mta_group)))
-        return err_set(err, ERR_NOT_FOUND, "auth.mta_group: there is no group \"%s\"",
-                       c->auth_mta_group);
+    if (*group && !(g = getgrnam(group)))
+        return err_set(err, ERR_NOT_FOUND, "%s: there is no group \"%s\"",
+                       lmtp ? "lmtp.socket_group" : "auth.mta_group", group);
     if (g && chown(path, (uid_t)-1, g->gr_gid) < 0)
         return err_set_errno(err, "%s: chown", path);
-    if (chmod(path, (mode_t)strtoul(c->auth_mta_mode, NULL, 8)) < 0)
+    if (chmod(path, (mode_t)strtoul(mode, NULL, 8)) < 0)
         return err_set_errno(err, "%s: chmod", path);
     return 0;
+}
+
+/* Of a socket in /run, which is empty after every start of the machine. What fails is told by
+ * listen_unix. */
+static void make_directory(const char *path)
+{
+    autofree char *dir = span_dup(span_str(path));
+    char *slash = strrchr(dir, '/');
+    *slash = 0;
+    if (*dir && mkdir(dir, 0755) == 0 && chmod(dir, 0755) == 0) /* whatever the umask */
+        log_event(LOG_INFO, "directory-made", "path", dir, NULL);
 }
 
 static int want(struct sockets *s, const struct conf *c, enum listener_kind kind, const char *text,
@@ -224,6 +239,8 @@ static int want(struct sockets *s, const struct conf *c, enum listener_kind kind
         l->wanted = true;
         return 0;
     }
+    if (text[0] == '/')
+        make_directory(text);
     int fd = text[0] == '/' ? listen_unix(text, SOCK_STREAM, BACKLOG, err) : parse(text, &a, err);
     if (fd == 0 && text[0] != '/')
         fd = listen_tcp(&a, BACKLOG, err);
@@ -231,7 +248,8 @@ static int want(struct sockets *s, const struct conf *c, enum listener_kind kind
     if (r < 0)
         return r;
     l->fresh = true;
-    return kind == LISTENER_MTA ? set_owner(c, text, err) : 0;
+    bool path = text[0] == '/' && (kind == LISTENER_MTA || kind == LISTENER_LMTP);
+    return path ? set_owner(c, kind, text, err) : 0;
 }
 
 /* Takes back what sockets_prepare began. */

@@ -2,14 +2,16 @@
 
 #include <sys/socket.h>
 
+#include "base/logline.h"
 #include "base/random.h"
 #include "io/fdpass.h"
 #include "lmtp/session.h"
 
-/* A host that knows the users "a..." and "slow", and keeps what it is given. */
+/* A host that knows the users "a...", with details, and keeps what it is given. */
 struct host {
     struct lmtp_host lmtp;
-    struct buf mail; /* "user\n" and the message, for each delivery */
+    struct buf mail; /* "user\n" or "user/mailbox\n" and the message, for each delivery */
+    struct buf ids, header;
     int deliveries, fail_with;
     bool ended;
 };
@@ -21,14 +23,14 @@ struct later {
     lmtp_deliver_done *deliver;
     void *arg;
     int error;
-    char user[64];
+    char user[64], detail[64];
 };
 
 static void on_later(struct loop_task *t)
 {
     struct later *l = container_of(t, struct later, task);
     if (l->lookup)
-        l->lookup(l->arg, l->error, span_str(l->user));
+        l->lookup(l->arg, l->error, span_str(l->user), span_str(l->detail));
     else
         l->deliver(l->arg, l->error);
     free(l);
@@ -52,24 +54,35 @@ static void lookup(void *ctx, struct span address, lmtp_lookup_done *done, void 
                : address.n && address.p[0] == 't' ? ERR_BUSY
                                                   : ERR_NOT_FOUND;
     size_t at = span_find_byte(address, '@');
-    struct span user = span_head(address, MIN(at == SPAN_NPOS ? address.n : at, (size_t)63));
+    struct span local = span_head(address, MIN(at == SPAN_NPOS ? address.n : at, (size_t)63)), user;
+    (void)span_split(&local, '+', &user);
     memcpy(l->user, user.p, user.n);
+    memcpy(l->detail, local.p, local.n);
 }
 
-static void deliver(void *ctx, struct span user, struct span header, struct spool *spool,
-                    lmtp_deliver_done *done, void *arg)
+static void deliver(void *ctx, const struct lmtp_delivery *d, lmtp_deliver_done *done, void *arg)
 {
     struct host *h = ctx;
     struct later *l = later(h, arg);
     l->deliver = done;
-    l->error = span_eq(user, SPAN("afull")) ? ERR_NO_SPACE : h->fail_with;
-    assert_true(span_starts(header, SPAN("Return-Path: <")));
-    assert_true(span_ends(header, SPAN("\r\n")));
+    l->error = span_eq(d->user, SPAN("afull"))    ? ERR_NO_SPACE
+               : span_eq(d->user, SPAN("aquota")) ? ERR_QUOTA
+               : span_eq(d->user, SPAN("aagain")) ? ERR_EXISTS
+                                                  : h->fail_with;
+    assert_true(span_starts(d->header, SPAN("Return-Path: <")));
+    assert_true(span_ends(d->header, SPAN("\r\n")));
     h->deliveries++;
-    buf_put_span(&h->mail, user);
+    buf_put(&h->ids, d->id, sizeof(d->id));
+    buf_reset(&h->header);
+    buf_put_span(&h->header, d->header);
+    buf_put_span(&h->mail, d->user);
+    if (d->mailbox.n) {
+        buf_put_byte(&h->mail, '/');
+        buf_put_span(&h->mail, d->mailbox);
+    }
     buf_put_lit(&h->mail, "\n");
-    for (uint64_t off = 0; off < spool_size(spool); off += 100000)
-        assert_int_equal(spool_read(spool, off, 100000, &h->mail), 0);
+    for (uint64_t off = 0; off < spool_size(d->spool); off += 100000)
+        assert_int_equal(spool_read(d->spool, off, 100000, &h->mail), 0);
 }
 
 static void on_ended(void *arg)
@@ -80,7 +93,10 @@ static void on_ended(void *arg)
 
 static void host_init(struct host *h)
 {
-    *h = (struct host){.mail = BUF_INIT(BUF_UNLIMITED)};
+    *h = (struct host){.mail = BUF_INIT(BUF_UNLIMITED),
+                       .ids = BUF_INIT(BUF_UNLIMITED),
+                       .header = BUF_INIT(BUF_UNLIMITED)};
+    log_set_level(LOG_ERROR);
     h->lmtp.loop = loop_new();
     h->lmtp.ctx = h;
     h->lmtp.lookup = lookup;
@@ -89,7 +105,8 @@ static void host_init(struct host *h)
                                               .spool_dir = "/tmp",
                                               .message_max = 4000000,
                                               .recipients_max = 100,
-                                              .timeout_s = 60};
+                                              .timeout_s = 60,
+                                              .detail_folder = true};
     list_init(&h->lmtp.sessions);
 }
 
@@ -97,6 +114,8 @@ static void host_done(struct host *h)
 {
     assert_int_equal(h->lmtp.session_count, 0);
     buf_done(&h->mail);
+    buf_done(&h->ids);
+    buf_done(&h->header);
     loop_free(h->lmtp.loop);
 }
 
@@ -203,6 +222,156 @@ static void test_large(void **state)
     host_done(&h);
 }
 
+static void expect_dialogue(struct host *h, const char *script, const char *answers)
+{
+    autobuf got = BUF_INIT(BUF_UNLIMITED);
+    h->deliveries = 0;
+    buf_reset(&h->mail);
+    buf_reset(&h->ids);
+    dialogue(h, span_str(script), 4096, &got);
+    assert_string_equal(got.p, answers);
+}
+
+#define BEGIN   "LHLO there\r\nMAIL FROM:<s@x>\r\n"
+#define BEGUN   "250 2.1.0 Sender ok\r\n"
+#define RCPT_OK "250 2.1.5 Recipient ok\r\n"
+#define BYE     "221 2.0.0 Bye\r\n"
+#define GO      "354 Send the message, end with \".\" on a line by itself\r\n"
+
+/* The same user twice: one delivery, as many answers as RCPTs (RFC 2033 section 4.2). */
+static void test_same_recipient(void **state)
+{
+    (void)state;
+    struct host h;
+    host_init(&h);
+    expect_dialogue(&h,
+                    BEGIN "RCPT TO:<anna@x>\r\nRCPT TO:<anna@x>\r\nRCPT TO:<anna+a@x>\r\n"
+                          "RCPT TO:<anna@y>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n",
+                    BEGUN RCPT_OK RCPT_OK RCPT_OK RCPT_OK GO
+                    "250 2.0.0 Delivered\r\n250 2.0.0 Delivered before\r\n250 2.0.0 Delivered\r\n"
+                    "250 2.0.0 Delivered before\r\n" BYE);
+    assert_string_equal(h.mail.p, "anna\nhi\r\nanna/a\nhi\r\n");
+    /* What fails fails for both, too. */
+    expect_dialogue(&h,
+                    BEGIN "RCPT TO:<afull@x>\r\nRCPT TO:<afull@x>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n",
+                    BEGUN RCPT_OK RCPT_OK GO "452 4.3.1 No space left, try again later\r\n"
+                                             "452 4.3.1 No space left, try again later\r\n" BYE);
+    assert_int_equal(h.deliveries, 1);
+    host_done(&h);
+}
+
+static void test_codes(void **state)
+{
+    (void)state;
+    struct host h;
+    static const char script[] = BEGIN "RCPT TO:<aquota@x>\r\nRCPT TO:<aagain@x>\r\nDATA\r\nhi\r\n"
+                                       ".\r\nQUIT\r\n";
+    host_init(&h);
+    expect_dialogue(&h, script,
+                    BEGUN RCPT_OK RCPT_OK GO
+                    "452 4.2.2 The mailbox is full\r\n250 2.0.0 Delivered before\r\n" BYE);
+    h.lmtp.settings.over_quota_permanent = true;
+    expect_dialogue(&h, script,
+                    BEGUN RCPT_OK RCPT_OK GO
+                    "552 5.2.2 The mailbox is full\r\n250 2.0.0 Delivered before\r\n" BYE);
+    h.fail_with = ERR_UNKNOWN; /* nobody knows: it is to come again */
+    expect_dialogue(&h, BEGIN "RCPT TO:<anna@x>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n",
+                    BEGUN RCPT_OK GO
+                    "451 4.3.0 Not possible at the moment, try again later\r\n" BYE);
+    h.lmtp.settings.recipients_max = 1;
+    expect_dialogue(&h, BEGIN "RCPT TO:<anna@x>\r\nRCPT TO:<anton@x>\r\nQUIT\r\n",
+                    BEGUN RCPT_OK "452 4.5.3 Too many recipients\r\n" BYE);
+    host_done(&h);
+}
+
+/* RFC 6531, RFC 3030, RFC 2033 section 4.3. */
+static void test_extensions(void **state)
+{
+    (void)state;
+    struct host h;
+    host_init(&h);
+    expect_dialogue(&h,
+                    "LHLO there\r\nMAIL FROM:<j\xc3\xb6@x>\r\nMAIL FROM:<s@x>\r\n"
+                    "RCPT TO:<a\xc3\xb6@x>\r\nRSET\r\nMAIL FROM:<j\xc3\xb6@x> SMTPUTF8\r\n"
+                    "RCPT TO:<a\xc3\xb6@x>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n",
+                    "553 5.6.7 This address needs SMTPUTF8\r\n" BEGUN
+                    "553 5.6.7 This address needs SMTPUTF8\r\n250 2.0.0 Ok\r\n" BEGUN RCPT_OK GO
+                    "250 2.0.0 Delivered\r\n" BYE);
+    assert_true(span_find(buf_span(&h.header), SPAN("with UTF8LMTP\r\n")) != SPAN_NPOS);
+    assert_true(span_starts(buf_span(&h.header),
+                            SPAN("Return-Path: <j\xc3\xb6@x>\r\nDelivered-To: a\xc3\xb6@x\r\n"
+                                 "Received: from there (192.0.2.1)\r\n")));
+    expect_dialogue(&h,
+                    "LHLO there\r\nMAIL FROM:<s@x> BODY=BINARYMIME\r\nRCPT TO:<anna@x>\r\nDATA\r\n"
+                    "BDAT 2\r\nhiRCPT TO:<anton@x>\r\nDATA\r\nBDAT 0 LAST\r\nQUIT\r\n",
+                    BEGUN RCPT_OK
+                    "503 5.5.1 BINARYMIME needs BDAT\r\n250 2.0.0 Chunk received\r\n"
+                    "503 5.5.1 The message has begun\r\n"
+                    "503 5.5.1 DATA cannot follow BDAT\r\n250 2.0.0 Delivered\r\n" BYE);
+    /* Nobody to answer for: no answer. */
+    expect_dialogue(&h, BEGIN "RCPT TO:<nobody@x>\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\nQUIT\r\n",
+                    BEGUN "550 5.1.1 There is no such user here\r\n250 2.0.0 Ok\r\n" BYE);
+    h.lmtp.settings.message_max = 4;
+    expect_dialogue(&h,
+                    BEGIN "RCPT TO:<anna@x>\r\nBDAT 3\r\nabcBDAT 3\r\ndefBDAT 1 LAST\r\ngQUIT\r\n",
+                    BEGUN RCPT_OK "250 2.0.0 Chunk received\r\n"
+                                  "552 5.3.4 The message is larger than allowed\r\n"
+                                  "552 5.3.4 The message is larger than allowed\r\n" BYE);
+    assert_int_equal(h.deliveries, 0);
+    host_done(&h);
+}
+
+static void test_mailbox(void **state)
+{
+    (void)state;
+    struct host h;
+    host_init(&h);
+    expect_dialogue(
+        &h,
+        BEGIN "RCPT TO:<anna+x> XMAILBOX=Sent+20Mail+2Fa\r\nRCPT TO:<anna> XMAILBOX=+0A\r\n"
+              "RCPT TO:<anna> XMAILBOX=+A\r\nRCPT TO:<anna> XMAILBOX=+FF\r\n"
+              "RCPT TO:<anna> NOTIFY=NEVER\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n",
+        BEGUN RCPT_OK "501 5.5.4 Malformed XMAILBOX\r\n501 5.5.4 Malformed XMAILBOX\r\n"
+                      "501 5.5.4 Malformed XMAILBOX\r\n555 5.5.4 Unknown parameter\r\n" GO
+                      "250 2.0.0 Delivered\r\n" BYE);
+    assert_string_equal(h.mail.p, "anna/Sent Mail/a\nhi\r\n");
+    h.lmtp.settings.detail_folder = false;
+    expect_dialogue(&h, BEGIN "RCPT TO:<anna+x@x>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n",
+                    BEGUN RCPT_OK GO "250 2.0.0 Delivered\r\n" BYE);
+    assert_string_equal(h.mail.p, "anna\nhi\r\n");
+    host_done(&h);
+}
+
+/* The same envelope and content, however they come: the same id; anything else: another one. */
+static void test_ids(void **state)
+{
+    (void)state;
+    struct host h;
+    unsigned char ids[8][LMTP_DELIVERY_ID];
+    static const char *const scripts[] = {
+        BEGIN "RCPT TO:<anna@x>\r\nDATA\r\nhi\r\n..\r\n.\r\nQUIT\r\n",
+        BEGIN "RCPT TO:<anna@x>\r\nDATA\r\nhi\r\n..\r\n.\r\nQUIT\r\n",
+        "LHLO other\r\nMAIL FROM:<s@x>\r\nRCPT TO:<anna@x>\r\nBDAT 3\r\nhi\rBDAT 4 "
+        "LAST\r\n\n.\r\nQUIT\r\n",
+        BEGIN "RCPT TO:<anna@x>\r\nDATA\r\nho\r\n..\r\n.\r\nQUIT\r\n",
+        BEGIN "RCPT TO:<abel@x>\r\nDATA\r\nhi\r\n..\r\n.\r\nQUIT\r\n",
+        BEGIN "RCPT TO:<anna+d@x>\r\nDATA\r\nhi\r\n..\r\n.\r\nQUIT\r\n",
+        "LHLO there\r\nMAIL FROM:<t@x>\r\nRCPT TO:<anna@x>\r\nDATA\r\nhi\r\n..\r\n.\r\nQUIT\r\n",
+        "LHLO there\r\nMAIL FROM:<>\r\nRCPT TO:<anna@x>\r\nDATA\r\nhi\r\n..\r\n.\r\nQUIT\r\n",
+    };
+    host_init(&h);
+    for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+        autobuf got = BUF_INIT(BUF_UNLIMITED);
+        buf_reset(&h.ids);
+        dialogue(&h, span_str(scripts[i]), 4096, &got);
+        assert_int_equal(h.ids.n, LMTP_DELIVERY_ID);
+        memcpy(ids[i], h.ids.p, LMTP_DELIVERY_ID);
+        for (size_t k = 0; k < i; k++)
+            assert_int_equal(memcmp(ids[i], ids[k], LMTP_DELIVERY_ID) == 0, i < 3);
+    }
+    host_done(&h);
+}
+
 /* Nothing that is sent makes it do worse than answer. */
 static void test_noise(void **state)
 {
@@ -271,6 +440,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_large),
+        cmocka_unit_test(test_same_recipient),
+        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_extensions),
+        cmocka_unit_test(test_mailbox),
+        cmocka_unit_test(test_ids),
         cmocka_unit_test(test_noise),
         cmocka_unit_test(test_shutdown),
     };

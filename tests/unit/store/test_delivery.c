@@ -181,6 +181,44 @@ static void ids_survive_maintenance(void **state)
     assert_int_equal(inbox_count(f), 42);
 }
 
+static void expect_like(struct fixture *f, const char *word, const char *name)
+{
+    struct snap *snap;
+    autobuf got = BUF_INIT(BUF_UNLIMITED);
+    assert_int_equal(snap_begin(f->account, &snap), 0);
+    int error = snap_mailbox_like(snap, span_str(word), &got);
+    snap_end(snap);
+    assert_int_equal(error, name ? 0 : ERR_NOT_FOUND);
+    if (name)
+        assert_string_equal(got.p, name);
+}
+
+static void words_that_mean_a_mailbox(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"lists/a", "lists.a", "Lists/B", "Kn\xc3\xb6pfe", "x", "X"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        expect(f, ask_name(REQUEST_CREATE, names[i], NULL), 0);
+    expect(f, ask_name(REQUEST_SUBSCRIBE, "only-subscribed", NULL), 0);
+    expect_like(f, "inbox", "INBOX");
+    expect_like(f, "lists/a", "lists/a");
+    expect_like(f, "lists.a", "lists.a"); /* as it is spelled comes first */
+    expect_like(f, "lists.b", "Lists/B");
+    expect_like(f, "LISTS/b", "Lists/B");
+    expect_like(f, "x", "x");
+    expect_like(f, "X", "X");
+    expect_like(f, "KN\xc3\x96PFE", "Kn\xc3\xb6pfe");
+    expect_like(f, "kno\xcc\x88pfe", "Kn\xc3\xb6pfe"); /* decomposed */
+    expect_like(f, "trash", "Trash");
+    expect_like(f, "lists", "lists"); /* made as a superior */
+    expect_like(f, "only-subscribed", NULL);
+    expect_like(f, "lists/", "lists");
+    expect_like(f, "", NULL);
+    expect_like(f, "a//b", NULL);
+    expect_like(f, "\xff", NULL);
+    expect_like(f, "nothing", NULL);
+}
+
 /* The MTA repeats what was not answered with success, as it was. */
 static void crash_once(uint64_t die_after, bool power)
 {
@@ -256,6 +294,7 @@ int main(void)
         TEST(the_second_is_a_duplicate),        TEST(simultaneous_ones),
         TEST(what_fails_leaves_no_id),          TEST(a_deleted_message_does_not_come_back),
         TEST(old_ones_are_forgotten),           TEST(ids_survive_maintenance),
+        TEST(words_that_mean_a_mailbox),
         cmocka_unit_test(crashes_deliver_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
