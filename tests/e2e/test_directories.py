@@ -582,7 +582,7 @@ def test_documented_settings(certs, tmp_path):
         broken = text.replace('(&(objectClass=posixAccount)(uid=%u))', '(uid=fred)')
         if broken != text:
             r = check(broken)
-            assert r.returncode != 0 and ':10: auth.ldap.filter: without %u' in r.stderr, r.stderr
+            assert r.returncode != 0 and ':9: auth.ldap.filter: without %u' in r.stderr, r.stderr
 
 
 def test_documented_users_file(tmp_path):
