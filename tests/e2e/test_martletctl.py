@@ -380,7 +380,7 @@ def test_stats(server, user):
 
 # --- configuration ---
 
-def test_config_check_and_show(tmp_path):
+def test_config_check_and_show(server, tmp_path):  # the server: what is run is built
     f = tmp_path / 'martlet.conf'
 
     def tool(*args, code=0):
@@ -419,6 +419,8 @@ def test_config_check_and_show(tmp_path):
                        '2: tls.certificate: /nowhere/c.pem: No such file or directory, but imaps.listen needs a')):
         f.write_text(text)
         assert '%s:%s' % (f, why) in tool('config', 'check', str(f), code=1)
+        problem = json.loads(tool('config', 'check', '-c', str(f), '--json', code=1).splitlines()[0])
+        assert (problem['severity'], problem['file'], problem['line']) == ('mistake', str(f), int(why[0]))
     tool('config', 'check', str(tmp_path / 'none'), code=4)
 
 

@@ -43,6 +43,19 @@ static void show_problem(void *arg, const struct conf_problem *p)
     table_row(t);
 }
 
+/* A mistake that ended the reading: "FILE:LINE: ..." */
+static void show_syntax(struct checking *k, const char *file, const char *text)
+{
+    struct conf_problem p = {.text = text};
+    size_t n = strlen(file);
+    struct span rest = span_skip(span_str(text), n + 1), number;
+    uint64_t line;
+    if (strncmp(text, file, n) == 0 && text[n] == ':' && span_split(&rest, ':', &number) &&
+        span_to_u64(number, UINT32_MAX, &line))
+        p.origin = (struct conf_origin){CONF_FROM_FILE, file, (unsigned)line};
+    show_problem(k, &p);
+}
+
 int run_config_check(struct ctl *c)
 {
     struct err err = {0};
@@ -53,7 +66,7 @@ int run_config_check(struct ctl *c)
     if (rc == 0)
         (void)conf_check_all(c->conf, show_problem, &k);
     else if (rc == ERR_INVALID || rc == ERR_LIMIT)
-        show_problem(&k, &(struct conf_problem){.text = err.text});
+        show_syntax(&k, ctl_config_file(c, file), err.text);
     bool fine = rc == 0 && !k.mistakes;
     if (fine && !ctl_has(c, OPTION_JSON) && !ctl_has(c, OPTION_QUIET))
         puts("The configuration is good.");

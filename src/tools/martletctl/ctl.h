@@ -96,6 +96,8 @@ static inline bool ctl_has(const struct ctl *c, enum option_id o)
 int ctl_conf(struct ctl *c) must_check;
 /* The same without a complaint; file: instead of --config, or NULL. */
 int ctl_load(struct ctl *c, const char *file, struct err *err) must_check;
+/* Which file that is. */
+const char *ctl_config_file(const struct ctl *c, const char *file);
 
 /* Complains: on standard error, and with --json as an object on standard output. Returns exit_code.
  * error: an ERR_ code, for programs. */

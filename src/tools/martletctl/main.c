@@ -75,12 +75,19 @@ int ctl_confirm(struct ctl *c, const char *question)
 
 /* --- configuration --- */
 
+const char *ctl_config_file(const struct ctl *c, const char *file)
+{
+    if (!file)
+        file = c->values[OPTION_CONFIG];
+    return file ? file : default_config;
+}
+
 int ctl_load(struct ctl *c, const char *file, struct err *err)
 {
     if (!file)
         file = c->values[OPTION_CONFIG];
     bool optional = !file && ctl_has(c, OPTION_DIR) && access(default_config, R_OK);
-    struct conf *conf = optional ? conf_new() : conf_load(file ? file : default_config, err);
+    struct conf *conf = optional ? conf_new() : conf_load(ctl_config_file(c, file), err);
     for (size_t i = 0; conf && i < c->set_count; i++) {
         if (conf_set(conf, span_str(c->sets[i]), err)) {
             conf_free(conf);
@@ -139,8 +146,13 @@ static int read_options(struct ctl *c, int argc, char **argv)
         if (o < 0)
             return -1;
         c->values[o] = optarg ? optarg : "";
-        if (o == OPTION_SET && c->set_count < ARRAY_LEN(c->sets))
-            c->sets[c->set_count++] = optarg;
+        if (o != OPTION_SET)
+            continue;
+        if (c->set_count == ARRAY_LEN(c->sets)) {
+            fputs("martletctl: too many -o\n", stderr);
+            return -1;
+        }
+        c->sets[c->set_count++] = optarg;
     }
     c->args = (const char *const *)(argv + optind);
     c->arg_count = (size_t)(argc - optind);
