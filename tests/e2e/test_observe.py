@@ -18,7 +18,8 @@ import urllib.request
 import pytest
 
 from support import mails
-from support.imap import SLOW, Imap
+from support.imap import SLOW
+from support.lmtp import Lmtp
 from support.server import BUILD_TYPE, PASSWORD, ROOT, children, free_ports
 
 pytestmark = pytest.mark.martlet('metrics and logs')
@@ -125,6 +126,22 @@ def test_metrics(own_server):
     gone = wait_for(lambda: not any(v for k, v in scrape().items() if k.startswith('martlet_connections{state="i')
                                     or k.startswith('martlet_connections{state="a')))
     assert gone, 'connections that have ended are still counted'
+
+
+@settings(METRICS, 'lmtp.domains=["example.org"]')
+def test_deliveries(own_server):
+    s = own_server
+    c = Lmtp(s.host, s.lmtp)
+    c.lhlo()
+    assert scrape()['martlet_connections{state="lmtp",tls="none"}'] == 1
+    for _ in range(2):
+        assert c.deliver('a@example.net', ['joe@example.org', 'x@example.com'], mails.numbered(1)) == ([250, 550], [250])
+    c.close()
+    now = scrape()
+    assert [now['martlet_deliveries_total{result="%s"}' % x] for x in ('stored', 'duplicate', 'unknown_user')] == [1, 1, 2]
+    assert now['martlet_connections_accepted_total{listener="lmtp"}'] == 1
+    assert wait_for(lambda: scrape()['martlet_connections{state="lmtp",tls="none"}'] == 0)
+    assert [x['result'] for x in events(s, 'delivery')] == ['stored', 'duplicate']
 
 
 @settings(METRICS)
