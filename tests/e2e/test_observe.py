@@ -141,7 +141,7 @@ def test_deliveries(own_server):
     assert [now['martlet_deliveries_total{result="%s"}' % x] for x in ('stored', 'duplicate', 'unknown_user')] == [1, 1, 2]
     assert now['martlet_connections_accepted_total{listener="lmtp"}'] == 1
     assert wait_for(lambda: scrape()['martlet_connections{state="lmtp",tls="none"}'] == 0)
-    assert [x['result'] for x in events(s, 'delivery')] == ['stored', 'duplicate']
+    assert wait_for(lambda: [x['result'] for x in events(s, 'delivery')] == ['stored', 'duplicate'])
 
 
 @settings(METRICS)
