@@ -27,6 +27,7 @@ LIBRARIES = {
     r'lmdb\.h': {'index', 'text'},
     r'openssl/.*': {'io', 'sasl', 'auth'},
     r'security/.*': {'auth'},
+    r'unicode/.*': {'auth'},
     r'crypt\.h|argon2\.h|jansson\.h|curl/.*': {'auth'},
     r'ldap\.h|libpq-fe\.h|sqlite3\.h': {'auth'},
     r'microhttpd\.h': {'daemon'},

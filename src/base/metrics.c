@@ -22,7 +22,8 @@ static const char *const mechanism_names[] = {"PLAIN",         "LOGIN",
                                               "EXTERNAL",      "ANONYMOUS",
                                               "other",         NULL};
 static const char *const login_names[] = {"ok",          "credentials", "mechanism",     "syntax",
-                                          "unavailable", "expired",     "authorization", NULL};
+                                          "unavailable", "expired",     "authorization", "privacy",
+                                          NULL};
 static const char *const handshake_names[] = {"full", "resumed", "failed", NULL};
 static const char *const answer_names[] = {"ok", "no", "bad", NULL};
 static const char *const delivery_names[] = {

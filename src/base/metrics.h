@@ -60,6 +60,7 @@ enum metric_login { /* 0: success; else enum auth_failure (ipc/messages.h) */
                     METRIC_LOGIN_UNAVAILABLE,
                     METRIC_LOGIN_EXPIRED,
                     METRIC_LOGIN_AUTHORIZATION,
+                    METRIC_LOGIN_PRIVACY,
                     METRIC_N_LOGIN
 };
 enum metric_handshake {

@@ -24,6 +24,8 @@ struct conf_origin {
     unsigned line;
 };
 
+enum conf_case { CONF_CASE_FOLD, CONF_CASE_KEEP };
+
 enum conf_literal { CONF_LITERAL_PLUS, CONF_LITERAL_MINUS };
 
 enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
@@ -77,6 +79,9 @@ struct conf {
     const char *auth_oauth2_client_secret; /* secret */
     const char *auth_oauth2_scope, *auth_oauth2_user_claim, *auth_oauth2_ca_file;
     uint64_t auth_oauth2_leeway, auth_oauth2_timeout;
+    uint64_t auth_username_case; /* enum conf_case */
+    struct conf_list auth_masters;
+    const char *auth_anonymous_user;
     const char *auth_any_user_password;                  /* secret */
     uint64_t auth_failure_delay, auth_failure_delay_max; /* milliseconds */
     struct conf_list auth_mta_listen;                    /* paths */

@@ -201,6 +201,15 @@ const struct setting conf_settings[] = {
     STRING("auth.oauth2.ca_file", auth_oauth2_ca_file, "\"\"",
            "Certificates (PEM) of those who issue the servers'. Empty: the system's."),
     TIME("auth.oauth2.timeout", auth_oauth2_timeout, "5s", 1, 300, "How long a server may take."),
+    CHOICE(
+        "auth.username_case", auth_username_case, "fold", "fold keep",
+        "fold: \"Fred\" and \"fred\" are the same user, known to directories as fred (RFC 8265,\n"
+        "UsernameCaseMapped); keep: they are two (UsernameCasePreserved)."),
+    LIST("auth.masters", auth_masters, "[]",
+         "Administrators who may act as any user: they log in with their own name and password,\n"
+         "and name the user as authorisation identity. Logged with both names."),
+    STRING("auth.anonymous_user", auth_anonymous_user, "\"\"",
+           "The account that AUTHENTICATE ANONYMOUS (RFC 4505) opens, for anybody. Empty: none."),
     SECRET("auth.any_user_password", auth_any_user_password, "\"\"",
            "For tests: every name logs in with this password and gets an account. Refused unless\n"
            "every listener is on a loopback address."),

@@ -71,6 +71,7 @@ enum message_kind {
     MESSAGE_AUTH_CANCEL,
     MESSAGE_AUTH_OK,
     MESSAGE_AUTH_FAILED,
+    MESSAGE_AUTH_MECHANISMS, /* what can be offered; at start and after a reload */
 
     /* TLS: auth tells login processes the certificates (all that is public of them), anew after
        every reload, and the keys that encrypt session tickets; login asks auth to sign what a
@@ -115,6 +116,9 @@ enum listener_kind {
     LISTENER_KIND_COUNT
 };
 
+/* What a connection needs for a mechanism: the digit before its name in AUTH_MECHANISMS. */
+enum mechanism_needs { NEEDS_SECURE = 1, NEEDS_BINDING = 2, NEEDS_CERTIFICATE = 4 };
+
 enum auth_failure {
     AUTH_FAILURE_CREDENTIALS = 1, /* unknown user or wrong password: not said which */
     AUTH_FAILURE_MECHANISM,       /* not offered (without TLS) */
@@ -122,6 +126,7 @@ enum auth_failure {
     AUTH_FAILURE_UNAVAILABLE,     /* cannot be decided now */
     AUTH_FAILURE_EXPIRED,         /* right, but no longer (RFC 5530 EXPIRED) */
     AUTH_FAILURE_AUTHORIZATION,   /* right, but not for that user or service */
+    AUTH_FAILURE_PRIVACY,         /* only over TLS (RFC 5530 PRIVACYREQUIRED) */
 };
 
 /* Where a client is, and what its TLS connection vouches for. Empty: not there. */
@@ -189,6 +194,10 @@ struct message {
             uint64_t id;
             uint32_t failure; /* enum auth_failure; 0 in AUTH_CANCEL */
         } auth_end;           /* AUTH_FAILED, AUTH_CANCEL */
+
+        struct {
+            struct span list; /* "4EXTERNAL 0SCRAM-SHA-256 1PLAIN": enum mechanism_needs, name */
+        } mechanisms;
 
         struct {
             struct span current, previous; /* TICKET_KEY_SIZE bytes; empty: none */

@@ -4,8 +4,8 @@ enum when {
     BEFORE = 1 << 0, /* before login */
     AFTER = 1 << 1,
     BOTH = BEFORE | AFTER,
-    IF_STARTTLS = 1 << 2, /* TLS could be started here */
-    IF_PLAINTEXT = 1 << 3,
+    IF_STARTTLS = 1 << 2,    /* TLS could be started here */
+    EACH_MECHANISM = 1 << 3, /* the name is followed by that of each */
     IF_NO_PLAINTEXT = 1 << 4,
     IF_LITERAL_PLUS = 1 << 5,
     IF_LITERAL_MINUS = 1 << 6,
@@ -25,8 +25,7 @@ static const struct {
     {"ID", BOTH},
     {"STARTTLS", BEFORE | IF_STARTTLS},
     {"LOGINDISABLED", BEFORE | IF_NO_PLAINTEXT},
-    {"AUTH=PLAIN", BEFORE | IF_PLAINTEXT},
-    {"AUTH=LOGIN", BEFORE | IF_PLAINTEXT},
+    {"AUTH=", BEFORE | EACH_MECHANISM},
     {"IDLE", AFTER},
     {"NAMESPACE", AFTER},
     {"CHILDREN", AFTER},
@@ -49,21 +48,37 @@ static const struct {
     {"APPENDLIMIT=", AFTER | WITH_APPEND_LIMIT},
 };
 
+static void put(struct buf *out, size_t begin, const char *name, struct span more)
+{
+    if (out->n > begin)
+        buf_put_byte(out, ' ');
+    buf_put_str(out, name);
+    buf_put_span(out, more);
+}
+
+static void put_each(struct buf *out, size_t begin, const char *name, struct span mechanisms)
+{
+    struct span one;
+    while (span_split(&mechanisms, ' ', &one))
+        if (one.n)
+            put(out, begin, name, one);
+}
+
 void capability_write(struct buf *out, const struct capability_state *state)
 {
     unsigned refused = (state->starttls && !state->tls ? 0 : IF_STARTTLS) |
-                       (state->plaintext ? IF_NO_PLAINTEXT : IF_PLAINTEXT) |
+                       (state->plaintext ? IF_NO_PLAINTEXT : 0) |
                        (state->literal_minus ? IF_LITERAL_PLUS : IF_LITERAL_MINUS);
-    bool first = true;
+    size_t begin = out->n;
     for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
         unsigned when = capabilities[i].when;
         if (!(when & (state->authenticated ? AFTER : BEFORE)) || (when & refused))
             continue;
-        if (!first)
-            buf_put_byte(out, ' ');
-        buf_put_str(out, capabilities[i].name);
+        if (when & EACH_MECHANISM)
+            put_each(out, begin, capabilities[i].name, state->mechanisms);
+        else
+            put(out, begin, capabilities[i].name, SPAN_EMPTY);
         if (when & WITH_APPEND_LIMIT)
             buf_put_u64(out, state->append_limit);
-        first = false;
     }
 }

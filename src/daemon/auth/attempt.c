@@ -1,11 +1,15 @@
 #include "daemon/auth/attempt.h"
 
+#include "auth/precis.h"
 #include "auth/sasl.h"
 #include "auth/users.h"
 #include "base/clock.h"
 #include "base/logline.h"
 #include "base/metrics.h"
+#include "base/random.h"
 #include "daemon/auth/auth.h"
+
+enum { NONCE_SIZE = 18 };
 
 struct attempt {
     struct auth *auth;
@@ -16,7 +20,12 @@ struct attempt {
     char mechanism[32]; /* for the log */
     uint64_t began_us;
     struct sasl sasl;
-    bool working, over; /* a worker has it; it only waits to say so */
+    struct sasl_setup setup;
+    char nonce[2 * NONCE_SIZE + 1];
+    char *anonymous_user, *oauth_scope; /* settings may be replaced meanwhile */
+    struct buf login;                   /* who is proven, while whom he acts as is looked up */
+    bool working, over;                 /* a worker has it; it only waits to say so */
+    bool acting;                        /* an administrator, as somebody else */
     struct loop_task report;
     enum sasl_result result;
     enum auth_failure failure;
@@ -44,6 +53,9 @@ static void attempt_free(struct attempt *t)
     directories_unref(t->directories);
     free(t->peer);
     free(t->service);
+    free(t->anonymous_user);
+    free(t->oauth_scope);
+    buf_done(&t->login);
     free(t);
 }
 
@@ -64,6 +76,7 @@ static const char *failure_name(enum auth_failure why)
         [AUTH_FAILURE_CREDENTIALS] = "credentials", [AUTH_FAILURE_MECHANISM] = "mechanism",
         [AUTH_FAILURE_SYNTAX] = "syntax",           [AUTH_FAILURE_UNAVAILABLE] = "unavailable",
         [AUTH_FAILURE_EXPIRED] = "expired",         [AUTH_FAILURE_AUTHORIZATION] = "authorization",
+        [AUTH_FAILURE_PRIVACY] = "privacy",
     };
     return names[why];
 }
@@ -104,28 +117,89 @@ static void fail(struct attempt *t, enum auth_failure why)
         attempt_free(t);
 }
 
-static void succeed(struct attempt *t)
+static const char *text_of(const struct buf *b)
 {
-    struct span name = buf_span(&t->sasl.name);
-    throttle_succeeded(&t->auth->throttle, name, span_str(t->peer),
+    return b->n ? b->p : "";
+}
+
+/* What the usual line of a login process does not tell. */
+static void log_special(const struct attempt *t, struct span user)
+{
+    autobuf name = BUF_INIT(USER_NAME_MAX);
+    buf_put_span(&name, user);
+    if (t->acting)
+        log_event(LOG_INFO, "login-as", LOG_SESSION(t->session), "peer", t->peer, "service",
+                  t->service, "login", text_of(&t->login), "user", text_of(&name), NULL);
+    if (t->entry.app_password)
+        log_event(LOG_INFO, "app-password-used", LOG_SESSION(t->session), "user", text_of(&name),
+                  "service", t->service, "name", t->entry.app_password, NULL);
+    if (t->sasl.trace.n && strcmp(t->mechanism, "ANONYMOUS") == 0)
+        log_event(LOG_INFO, "anonymous", LOG_SESSION(t->session), "peer", t->peer, "trace",
+                  text_of(&t->sasl.trace), NULL);
+}
+
+static void succeed(struct attempt *t, struct span user)
+{
+    struct span login = buf_span(&t->login);
+    log_special(t, user);
+    throttle_succeeded(&t->auth->throttle, login, span_str(t->peer),
                        loop_now_ms(t->auth->daemon->loop));
     metric_add(METRIC_PAIR(METRIC_LOGINS, LOGIN, metric_mechanism(span_str(t->mechanism)),
                            METRIC_LOGIN_OK),
                1);
     metric_observe(METRIC_LOGIN_TIME, 0, clock_monotonic_us() - t->began_us);
     if (t->ops)
-        t->ops->ok(t->arg, name, name, buf_span(&t->sasl.out));
+        t->ops->ok(t->arg, user, login, buf_span(&t->sasl.out));
     attempt_free(t);
 }
+
+static bool is_master(const struct attempt *t)
+{
+    const struct conf_list *l = &t->auth->daemon->conf->auth_masters;
+    for (size_t i = 0; i < l->count; i++) {
+        autobuf name = BUF_INIT(USER_NAME_MAX);
+        if (precis_username(span_str(l->items[i]), t->setup.keep_case, &name) == 0 &&
+            span_eq(buf_span(&name), buf_span(&t->login)))
+            return true;
+    }
+    return false;
+}
+
+static void start_looking(struct attempt *t);
 
 /* Who is proven may be himself, or somebody else by permission. */
 static void authorize(struct attempt *t)
 {
     struct span authzid = buf_span(&t->sasl.authzid);
-    if (authzid.n && !span_eq(authzid, buf_span(&t->sasl.name)))
+    buf_put_span(&t->login, buf_span(&t->sasl.name));
+    if (!authzid.n || span_eq(authzid, buf_span(&t->login))) {
+        succeed(t, buf_span(&t->login));
+    } else if (!is_master(t)) {
+        err_set(&t->why, ERR_DENIED, "may not act as " SPAN_FMT, SPAN_ARG(authzid));
         fail(t, AUTH_FAILURE_AUTHORIZATION);
+    } else {
+        t->acting = true;
+        directory_entry_done(&t->entry);
+        directory_entry_init(&t->entry);
+        start_looking(t);
+    }
+}
+
+static bool everybody_is_known(const struct attempt *t)
+{
+    return *t->auth->daemon->conf->auth_any_user_password && t->error == ERR_NOT_FOUND;
+}
+
+/* He whom an administrator wants to act as is there, or not; that he may not log in himself does
+ * not matter. */
+static void on_found(struct attempt *t)
+{
+    if (t->error == 0)
+        succeed(t, buf_span(&t->entry.name));
+    else if (everybody_is_known(t))
+        succeed(t, buf_span(&t->sasl.authzid));
     else
-        succeed(t);
+        fail(t, t->error == ERR_BUSY ? AUTH_FAILURE_UNAVAILABLE : AUTH_FAILURE_AUTHORIZATION);
 }
 
 /* Directories block: they are asked by worker threads. */
@@ -133,8 +207,17 @@ static void authorize(struct attempt *t)
 static void look(void *arg)
 {
     struct attempt *t = arg;
-    t->error = directories_check(t->directories, buf_span(&t->sasl.name), buf_span(&t->sasl.secret),
-                                 span_str(t->service), &t->entry, &t->why);
+    struct directories *d = t->directories;
+    struct span name = buf_span(&t->sasl.name), secret = buf_span(&t->sasl.secret);
+    if (t->acting)
+        t->error =
+            directories_find(d, buf_span(&t->sasl.authzid), DIRECTORY_RECEIVE, &t->entry, &t->why);
+    else if (t->sasl.ask == SASL_ASK_PASSWORD)
+        t->error = directories_check(d, name, secret, span_str(t->service), &t->entry, &t->why);
+    else if (t->sasl.ask == SASL_ASK_TOKEN)
+        t->error = directories_token(d, secret, &t->entry, &t->why);
+    else
+        t->error = directories_find(d, name, DIRECTORY_LOGIN, &t->entry, &t->why);
 }
 
 static void proceed(struct attempt *t, enum sasl_result result);
@@ -144,6 +227,14 @@ static void on_looked(void *arg)
     struct attempt *t = arg;
     t->working = false;
     directories_unref(take_ptr(t->directories));
+    if (t->acting) {
+        on_found(t);
+        return;
+    }
+    if (t->sasl.ask == SASL_ASK_USER && everybody_is_known(t)) {
+        buf_put_span(&t->entry.name, buf_span(&t->sasl.name));
+        t->error = 0;
+    }
     if (t->error == ERR_BUSY)
         fail(t, AUTH_FAILURE_UNAVAILABLE);
     else
@@ -226,20 +317,67 @@ static void proceed(struct attempt *t, enum sasl_result result)
         ask(t);
     else if (t->ops || result != SASL_CHALLENGE)
         report_later(t, result);
+    else if (t->sasl.refused) /* nobody is left to be told why */
+        fail(t, AUTH_FAILURE_CREDENTIALS);
     else
         attempt_free(t);
 }
 
-static struct sasl_offer offer_to(const struct auth *a, const struct auth_peer *peer)
+/* Strangers may read, where an account for them is configured; they may not send. */
+static struct sasl_offer offer_to(const struct auth *a, struct span service,
+                                  const struct auth_peer *peer)
 {
-    return (struct sasl_offer){.passwords = directories_have_passwords(a->directories),
-                               .secure = peer->secure};
+    const struct directories *d = a->directories;
+    return (struct sasl_offer){
+        .passwords = directories_have_passwords(d) || *a->daemon->conf->auth_any_user_password,
+        .scram = directories_have_scram(d),
+        .tokens = directories_have_tokens(d),
+        .anonymous = *a->daemon->conf->auth_anonymous_user && span_eq(service, SPAN("imap")),
+        .secure = peer->secure,
+        .binding = peer->binding_exporter.n || peer->binding_unique.n || peer->binding_endpoint.n,
+        .certificate = peer->certificate_user.n > 0};
 }
 
-void auth_mechanisms(const struct auth *a, const struct auth_peer *peer, struct buf *out)
+void auth_mechanisms(const struct auth *a, struct span service, const struct auth_peer *peer,
+                     struct buf *out)
 {
-    struct sasl_offer offer = offer_to(a, peer);
+    struct sasl_offer offer = offer_to(a, service, peer);
     sasl_list(&offer, out);
+}
+
+void auth_mechanism_table(const struct auth *a, struct buf *out)
+{
+    const struct auth_peer nobody = {.secure = false};
+    struct sasl_offer offer = offer_to(a, SPAN("imap"), &nobody);
+    sasl_table(&offer, out);
+}
+
+static void set_up(struct attempt *t, const struct sasl_offer *offer)
+{
+    const struct conf *c = t->auth->daemon->conf;
+    unsigned char random[NONCE_SIZE];
+    random_bytes(random, sizeof(random));
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(t->nonce + 2 * i, 3, "%02x", random[i]);
+    t->anonymous_user = span_dup(span_str(c->auth_anonymous_user));
+    t->oauth_scope = span_dup(span_str(c->auth_oauth2_scope));
+    t->setup = (struct sasl_setup){.offer = *offer,
+                                   .nonce = t->nonce,
+                                   .key = t->auth->scram_key,
+                                   .keep_case = c->auth_username_case == CONF_CASE_KEEP,
+                                   .anonymous_user = t->anonymous_user,
+                                   .oauth_scope = t->oauth_scope,
+                                   .oauth_configuration = ""};
+}
+
+/* 0: the mechanism may be used. */
+static enum auth_failure refusal(const struct attempt *t, const struct sasl_mechanism *m)
+{
+    if (t->auth->attempt_count > ATTEMPTS_MAX)
+        return AUTH_FAILURE_UNAVAILABLE;
+    if (m && sasl_wants_privacy(m, &t->setup.offer))
+        return AUTH_FAILURE_PRIVACY;
+    return m && sasl_offered(m, &t->setup.offer) ? 0 : AUTH_FAILURE_MECHANISM;
 }
 
 struct attempt *attempt_start(struct auth *a, const struct attempt_start *start,
@@ -247,7 +385,7 @@ struct attempt *attempt_start(struct auth *a, const struct attempt_start *start,
 {
     struct attempt *t = xnew(struct attempt);
     const struct sasl_mechanism *m = sasl_find(start->mechanism);
-    struct sasl_offer offer = offer_to(a, &start->peer);
+    struct sasl_offer offer = offer_to(a, start->service, &start->peer);
     t->auth = a;
     t->ops = ops;
     t->arg = arg;
@@ -256,20 +394,19 @@ struct attempt *attempt_start(struct auth *a, const struct attempt_start *start,
     t->peer = span_dup(start->peer.address);
     t->service = span_dup(start->service);
     snprintf(t->mechanism, sizeof(t->mechanism), SPAN_FMT, SPAN_ARG(start->mechanism));
-    sasl_init(&t->sasl, m);
+    set_up(t, &offer);
+    sasl_init(&t->sasl, m, &t->setup, &start->peer);
+    buf_init(&t->login, USER_NAME_MAX);
     directory_entry_init(&t->entry);
     loop_timer_init(&t->queue, on_turn);
     loop_timer_init(&t->delay, on_delay_over);
     loop_task_init(&t->report, report);
-    if (++a->attempt_count > ATTEMPTS_MAX) {
-        t->failure = AUTH_FAILURE_UNAVAILABLE;
+    a->attempt_count++;
+    t->failure = refusal(t, m);
+    if (t->failure)
         report_later(t, SASL_MALFORMED);
-    } else if (!m || !sasl_offered(m, &offer)) {
-        t->failure = AUTH_FAILURE_MECHANISM;
-        report_later(t, SASL_MALFORMED);
-    } else {
+    else
         proceed(t, sasl_step(&t->sasl, start->has_initial, start->initial));
-    }
     return t;
 }
 
@@ -280,11 +417,14 @@ void attempt_continue(struct attempt *t, struct span data)
 }
 
 /* What a worker checks, or what has failed, is seen to its end: leaving early does not make guesses
- * free. */
+ * free, nor does not listening to why a token was refused. */
 void attempt_cancel(struct attempt *t)
 {
     t->ops = NULL;
     if (t->working || (loop_task_queued(&t->report) && t->result != SASL_CHALLENGE))
         return;
-    attempt_free(t);
+    if (t->sasl.refused && !t->over)
+        fail(t, AUTH_FAILURE_CREDENTIALS);
+    else
+        attempt_free(t);
 }

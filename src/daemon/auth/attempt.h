@@ -36,8 +36,11 @@ struct attempt *attempt_start(struct auth *a, const struct attempt_start *start,
 void attempt_continue(struct attempt *t, struct span data);
 void attempt_cancel(struct attempt *t);
 
-/* The mechanisms that may be offered to such a client, separated by spaces ("SCRAM-SHA-256 ...").
- */
-void auth_mechanisms(const struct auth *a, const struct auth_peer *peer, struct buf *out);
+/* The mechanisms that may be offered to such a client of such a service, separated by spaces
+ * ("SCRAM-SHA-256 ..."). */
+void auth_mechanisms(const struct auth *a, struct span service, const struct auth_peer *peer,
+                     struct buf *out);
+/* All that clients of IMAP may be offered, for MESSAGE_AUTH_MECHANISMS. */
+void auth_mechanism_table(const struct auth *a, struct buf *out);
 
 #endif

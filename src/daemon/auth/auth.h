@@ -3,6 +3,7 @@
 #define DAEMON_AUTH_AUTH_H
 
 #include "auth/directory.h"
+#include "auth/sasl.h"
 #include "auth/throttle.h"
 #include "base/list.h"
 #include "daemon/auth/attempt.h"
@@ -17,6 +18,7 @@ struct auth {
     struct keys *keys;               /* of TLS */
     struct directories *directories; /* replaced on reload */
     struct throttle throttle;
+    unsigned char scram_key[SASL_KEY_SIZE];
     struct list clients; /* login and mail processes */
     struct list mta_ports;
     size_t attempt_count;

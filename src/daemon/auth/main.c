@@ -167,6 +167,23 @@ static void on_closed(void *owner, struct channel *ch)
     client_free(owner);
 }
 
+static void tell_mechanisms(struct client *c)
+{
+    struct message m = {.kind = MESSAGE_AUTH_MECHANISMS};
+    autobuf list = BUF_INIT(1024);
+    if (c->role != ROLE_LOGIN || !c->auth->directories)
+        return;
+    auth_mechanism_table(c->auth, &list);
+    m.u.mechanisms.list = buf_span(&list);
+    (void)channel_send(c->ch, &m, -1);
+}
+
+static void tell_all_mechanisms(struct auth *a)
+{
+    struct client *c;
+    list_each(c, &a->clients, link) tell_mechanisms(c);
+}
+
 static void on_peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     static const struct channel_ops ops = {on_message, on_closed};
@@ -186,6 +203,7 @@ static void on_peer(struct daemon *daemon, enum role role, unsigned index, int f
     if (role == ROLE_LOGIN)
         c->signer = keys_client_new(a->keys, c->ch);
     list_push_back(&a->clients, &c->link);
+    tell_mechanisms(c);
 }
 
 /* The sockets of MTAs. */
@@ -243,6 +261,8 @@ static int on_start_daemon(struct daemon *daemon, struct err *err)
     a->directories = directories_new(daemon->conf, err);
     if (!a->directories)
         return err->code;
+    random_bytes(a->scram_key, sizeof(a->scram_key));
+    tell_all_mechanisms(a);
     throttle_init(&a->throttle, daemon->conf->auth_failure_delay,
                   daemon->conf->auth_failure_delay_max);
     struct mta_port *p;
@@ -264,6 +284,7 @@ static void on_reload(struct daemon *daemon)
     }
     directories_unref(a->directories);
     a->directories = fresh;
+    tell_all_mechanisms(a);
     a->throttle.base_ms = daemon->conf->auth_failure_delay;
     a->throttle.max_ms = daemon->conf->auth_failure_delay_max;
 }

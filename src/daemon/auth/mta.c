@@ -274,7 +274,7 @@ static void put_mechanisms(struct mta *m, struct buf *out)
     autobuf names = BUF_INIT(4096);
     const struct auth_peer peer = {.secure = true};
     struct span rest, name;
-    auth_mechanisms(m->auth, &peer, &names);
+    auth_mechanisms(m->auth, SPAN("smtp"), &peer, &names);
     rest = buf_span(&names);
     while (span_split(&rest, ' ', &name)) {
         if (!name.n)

@@ -64,8 +64,35 @@ void session_authenticate(struct session *s, struct span mechanism, bool has_ini
     tell_auth(s, &m);
 }
 
+static void hand_over_task(struct loop_task *task);
+
+void session_auth_init(struct session *s)
+{
+    buf_init(&s->granted, USER_NAME_MAX);
+    buf_init(&s->granted_to, USER_NAME_MAX);
+    loop_task_init(&s->hand_over, hand_over_task);
+}
+
+/* What IMAP has no room for in a tagged OK went as a challenge: the answer must be empty (RFC 9051
+ * section 6.2.2). Here the session may not go: it does as soon as the loop has control. */
+static void acknowledge(struct session *s, struct span line)
+{
+    if (line.n) {
+        buf_reset(&s->granted);
+        s->state = STATE_COMMAND;
+        session_bad(s, buf_span(&s->tag), "AUTHENTICATE cancelled");
+        return;
+    }
+    s->state = STATE_CHECK;
+    loop_defer(s->login->daemon->loop, &s->hand_over);
+}
+
 void session_sasl_line(struct session *s, struct span line)
 {
+    if (s->granted.n) {
+        acknowledge(s, line);
+        return;
+    }
     struct message m = {.kind = MESSAGE_AUTH_CONTINUE};
     autobuf data = BUF_INIT(SASL_DATA_MAX);
     bool cancelled = span_eq(line, SPAN("*"));
@@ -105,6 +132,11 @@ static void on_failed(struct session *s, enum auth_failure why)
         [AUTH_FAILURE_SYNTAX] = {"NO", "AUTHENTICATIONFAILED",
                                  "The mechanism does not allow this response"},
         [AUTH_FAILURE_UNAVAILABLE] = {"NO", "UNAVAILABLE", unavailable},
+        [AUTH_FAILURE_EXPIRED] = {"NO", "EXPIRED", "That was valid once, and is no longer"},
+        [AUTH_FAILURE_AUTHORIZATION] = {"NO", "AUTHORIZATIONFAILED",
+                                        "You may not act as this user"},
+        [AUTH_FAILURE_PRIVACY] = {"NO", "PRIVACYREQUIRED",
+                                  "Use TLS first: secrets are not accepted in plain text"},
     };
     if ((unsigned)why >= ARRAY_LEN(answers) || !answers[why].status)
         why = AUTH_FAILURE_UNAVAILABLE;
@@ -161,7 +193,6 @@ static void log_login(const struct session *s, struct span user, struct span who
 static void hand_over(struct session *s, struct span user, struct span who, uint64_t voucher)
 {
     struct login *login = s->login;
-    end_dialogue(s);
     conn_flush(s->conn);
     if (conn_pending(s->conn) || give_to_mail(s, user, who, voucher) < 0) {
         s->state = STATE_COMMAND;
@@ -176,6 +207,33 @@ static void hand_over(struct session *s, struct span user, struct span who, uint
     session_free(s); /* closes our copy of the descriptor only */
 }
 
+static void hand_over_task(struct loop_task *task)
+{
+    struct session *s = container_of(task, struct session, hand_over);
+    autobuf user = BUF_INIT(USER_NAME_MAX), who = BUF_INIT(USER_NAME_MAX);
+    if (s->state != STATE_CHECK)
+        return;
+    buf_put_span(&user, buf_span(&s->granted));
+    buf_put_span(&who, buf_span(&s->granted_to));
+    buf_reset(&s->granted);
+    hand_over(s, buf_span(&user), buf_span(&who), s->voucher);
+}
+
+static void on_ok(struct session *s, const struct message *m)
+{
+    if (!m->u.auth_ok.data.n) {
+        end_dialogue(s);
+        hand_over(s, m->u.auth_ok.user, m->u.auth_ok.login, m->u.auth_ok.voucher);
+        return;
+    }
+    buf_reset(&s->granted_to);
+    buf_put_span(&s->granted, m->u.auth_ok.user);
+    buf_put_span(&s->granted_to, m->u.auth_ok.login);
+    s->voucher = m->u.auth_ok.voucher;
+    end_dialogue(s);
+    on_challenge(s, m->u.auth_ok.data);
+}
+
 void session_auth_message(struct session *s, const struct message *m)
 {
     if (s->state != STATE_CHECK)
@@ -185,7 +243,7 @@ void session_auth_message(struct session *s, const struct message *m)
         on_challenge(s, m->u.auth_data.data);
         break;
     case MESSAGE_AUTH_OK:
-        hand_over(s, m->u.auth_ok.user, m->u.auth_ok.login, m->u.auth_ok.voucher);
+        on_ok(s, m);
         break;
     case MESSAGE_AUTH_FAILED:
         on_failed(s, (enum auth_failure)m->u.auth_end.failure);

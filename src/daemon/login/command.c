@@ -23,12 +23,53 @@ void session_bad(struct session *s, struct span tag, const char *reason)
         session_bye(s, "Too many errors");
 }
 
+/* Before the end of its handshake a TLS connection is taken to have channel bindings, as nearly all
+ * have. */
+static unsigned has(const struct session *s)
+{
+    struct tls_bindings b = {0};
+    autobuf user = BUF_INIT(USER_NAME_MAX);
+    bool known = s->pump && tls_pump_established(s->pump);
+    if (known)
+        tls_pump_bindings(s->pump, &b);
+    bool binding = known ? b.exporter.n || b.unique.n || b.endpoint.n : s->pump != NULL;
+    bool certificate = known && tls_pump_certificate_user(s->pump, &user);
+    return (session_plaintext_allowed(s) ? NEEDS_SECURE : 0) | (binding ? NEEDS_BINDING : 0) |
+           (certificate ? NEEDS_CERTIFICATE : 0);
+}
+
+void session_mechanisms(const struct session *s, struct buf *out)
+{
+    struct span list = buf_span(&s->login->mechanisms), one;
+    unsigned there = has(s);
+    size_t begin = out->n;
+    while (span_split(&list, ' ', &one)) {
+        if (!one.n || ((unsigned)(one.p[0] - '0') & ~there))
+            continue;
+        if (out->n > begin)
+            buf_put_byte(out, ' ');
+        buf_put_span(out, span_skip(one, 1));
+    }
+}
+
+static bool includes(struct span list, struct span name)
+{
+    struct span one;
+    while (span_split(&list, ' ', &one))
+        if (span_eq(one, name))
+            return true;
+    return false;
+}
+
 void session_capabilities(const struct session *s, struct buf *out)
 {
+    autobuf mechanisms = BUF_INIT(1024);
+    session_mechanisms(s, &mechanisms);
     struct capability_state state = {
         .tls = s->tls || s->tls_ended,
         .starttls = s->login->tls != NULL,
-        .plaintext = session_plaintext_allowed(s),
+        .plaintext = includes(buf_span(&mechanisms), SPAN("PLAIN")), /* LOGIN is the same */
+        .mechanisms = buf_span(&mechanisms),
         .literal_minus = s->login->daemon->conf->imap_literal == CONF_LITERAL_MINUS,
     };
     capability_write(out, &state);

@@ -52,6 +52,8 @@ struct login {
     struct tls_backend *backend;
     struct tls_context *tls; /* NULL: no certificate */
     struct certificate_set certificates, coming;
+    struct buf mechanisms;   /* MESSAGE_AUTH_MECHANISMS */
+    bool mechanisms_known;   /* it has come */
     bool certificates_known; /* auth has told us, if only that there are none */
     bool settled;            /* START has come */
     struct peer auth, mail[PEERS_MAX];
@@ -88,8 +90,13 @@ struct session {
     struct loop_timer timeout;
     enum session_state state;
     uint64_t id, auth_id; /* auth_id: 0 if no dialogue is under way */
-    struct buf tag;       /* of the LOGIN or AUTHENTICATE under way */
-    struct buf rest;      /* input that arrived while auth had the word */
+    /* Auth has said yes, but the client still hears the mechanism's last word: the user, and who
+     * proved it. */
+    struct buf granted, granted_to;
+    uint64_t voucher;
+    struct loop_task hand_over;
+    struct buf tag;  /* of the LOGIN or AUTHENTICATE under way */
+    struct buf rest; /* input that arrived while auth had the word */
     char *peer, *client_name;
     char mechanism[32]; /* of the attempt under way */
     bool tls, local;
@@ -126,8 +133,11 @@ void session_status(struct session *s, struct span tag, const char *status, cons
                     const char *text);
 void session_bad(struct session *s, struct span tag, const char *reason);
 void session_capabilities(const struct session *s, struct buf *out);
+/* The SASL mechanisms that this connection is offered, separated by spaces. */
+void session_mechanisms(const struct session *s, struct buf *out);
 
 /* authenticate.c: the dialogue with auth, and the handover to the mail process. */
+void session_auth_init(struct session *s);
 void session_authenticate(struct session *s, struct span mechanism, bool has_initial,
                           struct span initial);
 /* May free the session: it has moved to its mail process. */

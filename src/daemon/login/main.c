@@ -72,6 +72,14 @@ static void on_accept(void *arg, int fd, const struct address *peer)
 
 /* Channels. */
 
+static void on_mechanisms(struct login *login, const struct message *m)
+{
+    buf_reset(&login->mechanisms);
+    buf_put_span(&login->mechanisms, m->u.mechanisms.list);
+    login->mechanisms_known = true;
+    login_start_when_ready(login);
+}
+
 static void on_auth_message(void *owner, struct channel *ch, const struct message *m, int fd)
 {
     struct peer *peer = owner;
@@ -82,6 +90,8 @@ static void on_auth_message(void *owner, struct channel *ch, const struct messag
     (void)ch;
     (void)fd;
     certificates_message(peer->login, m);
+    if (m->kind == MESSAGE_AUTH_MECHANISMS)
+        on_mechanisms(peer->login, m);
     struct session *s = map_get(&peer->login->by_auth, map_u64_key(&id));
     if (s)
         session_auth_message(s, m);
@@ -189,7 +199,8 @@ void login_start_when_ready(struct login *login)
 {
     struct daemon *d = login->daemon;
     struct port *p;
-    if (!login->settled || !login->certificates_known || login->stopping)
+    if (!login->settled || !login->certificates_known || !login->mechanisms_known ||
+        login->stopping)
         return;
     login->settled = false; /* once */
     login->started = true;
@@ -253,6 +264,7 @@ int main(void)
                                           .shutdown = on_shutdown};
     static struct login login; /* reachable until the very end, for leak checkers */
     list_init(&login.ports);
+    buf_init(&login.mechanisms, 1024);
     list_init(&login.sessions);
     loop_timer_init(&login.trim, on_trim);
     list_init(&login.proxied);

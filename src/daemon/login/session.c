@@ -71,6 +71,9 @@ void session_free(struct session *s)
     loop_timer_cancel(&s->timeout);
     conn_free(s->conn);
     frame_done(&s->frame);
+    loop_task_cancel(&s->hand_over);
+    buf_done(&s->granted);
+    buf_done(&s->granted_to);
     buf_done(&s->tag);
     buf_done(&s->rest);
     free(s->peer);
@@ -225,8 +228,14 @@ void session_start_tls(struct session *s, int tls_fd, const int pair[2])
     conn_set_input_max(s->conn, INPUT_MAX);
 }
 
+/* Whether a client has a certificate the handshake will tell, which has not come to its end yet:
+ * then it asks for the capabilities itself. */
 static void greet(struct session *s)
 {
+    if (s->pump && s->login->daemon->conf->tls_client_certificates != CONF_CLIENT_NO) {
+        session_status(s, SPAN("*"), "OK", NULL, "Martlet ready");
+        return;
+    }
     autobuf code = BUF_INIT(1024);
     buf_put_lit(&code, "CAPABILITY ");
     session_capabilities(s, &code);
@@ -250,6 +259,7 @@ void session_new(struct login *login, const struct client *client)
     s->tls_ended = client->tls_ended;
     buf_init(&s->tag, 2 * INPUT_MAX);
     buf_init(&s->rest, BUF_UNLIMITED);
+    session_auth_init(s);
     frame_init(&s->frame, &login->limits);
     loop_timer_init(&s->timeout, on_timeout);
     list_push_back(&login->sessions, &s->link);
