@@ -234,6 +234,17 @@ def test_counters_survive_a_crash(own_server):
     started = now['martlet_process_start_time_seconds{process="mail.0"}']
     assert abs(time.time() - started) < 60 * SLOW
     assert wait_for(lambda: scrape()['martlet_process_resident_memory_bytes{process="mail.0"}'] > 1e6)
+    metrics = [p for p in children(s.process.pid) if 'martlet-metrics' in os.readlink('/proc/%d/exe' % p)]
+    os.kill(metrics[0], signal.SIGKILL)
+
+    def again():
+        try:
+            return scrape()
+        except OSError:
+            return None
+    now = wait_for(again)
+    assert now['martlet_appended_messages_total'] == 6
+    assert now['martlet_process_restarts_total{process="metrics"}'] == 1
 
 
 def test_reload(tmp_path):

@@ -177,6 +177,7 @@ static void set_log(struct supervisor *s, const struct conf *c)
 static void on_all_ready(void *arg)
 {
     (void)arg;
+    log_event(LOG_INFO, "ready", "version", MARTLET_VERSION, NULL);
     puts("ready");
     fflush(stdout);
     notify("READY=1");
@@ -290,6 +291,7 @@ static void on_signal(int signum, void *arg)
         reload(s);
     } else {
         notify("STOPPING=1");
+        log_event(LOG_INFO, "stopping", "signal", strsignal(signum), NULL);
         children_stop(s->children);
     }
 }
