@@ -1,19 +1,25 @@
-/* imap/cmd_search.c: SEARCH and UID SEARCH, ESEARCH answers, the saved result (RFC 9051 sections
- * 6.4.4 and 7.3.4; RFC 3501 section 7.2.5). */
+/* imap/cmd_search.c: SEARCH, SORT and their UID forms, ESEARCH answers, the saved result (RFC 9051
+ * sections 6.4.4 and 7.3.4; RFC 3501 section 7.2.5). */
 #include <inttypes.h>
 
 #include "base/metrics.h"
 #include "imap/commands.h"
 #include "imap/search.h"
+#include "imap/sort.h"
 #include "imap/trace.h"
 #include "store/account.h"
 
-enum { SEARCH_BYTES_SLICE = 1024 * 1024 };
+enum {
+    SEARCH_BYTES_SLICE = 1024 * 1024,
+    SORT_MEMORY = 16, /* times what commands may use: a million messages can be sorted */
+};
 
 struct search_state {
     struct search_program program;
     struct view_walk walk;
     struct ranges uids, seqs; /* what was found */
+    struct sort *sort;        /* of SORT: the same in order */
+    bool sorting;             /* all has been found */
     /* Mod-sequences: the greatest, and of the first and the last message found. */
     uint64_t modseq, first_modseq, last_modseq;
     struct buf scratch;
@@ -33,6 +39,7 @@ static void search_cleanup(struct task *t)
     search_program_done(&st->program);
     ranges_done(&st->uids);
     ranges_done(&st->seqs);
+    sort_free(st->sort);
     buf_done(&st->scratch);
     buf_done(&st->chunk);
     buf_done(&st->made);
@@ -51,7 +58,7 @@ static int read_message(void *arg, uint64_t offset, size_t max, struct span *ret
     return rc == 0 && st->chunk.n == 0 ? ERR_CORRUPT : rc;
 }
 
-static void found(struct search_state *st, const struct shown *m)
+static int found(struct search_state *st, const struct shown *m, struct span derived)
 {
     ranges_add(&st->uids, m->row.uid, m->row.uid);
     ranges_add(&st->seqs, m->seq, m->seq);
@@ -59,6 +66,7 @@ static void found(struct search_state *st, const struct shown *m)
     st->last_modseq = m->row.modseq;
     if (!st->first_modseq)
         st->first_modseq = m->row.modseq;
+    return st->sort ? sort_add(st->sort, m, derived) : 0;
 }
 
 /* Go on with the bytes of st->open. 1: not finished in this slice. */
@@ -77,8 +85,27 @@ static int read_on(struct task *t, struct snap *snap)
     }
     if (search_judge(&st->program, &st->open, buf_span(&st->open_derived), true, &st->scratch) ==
         VERDICT_YES)
-        found(st, &st->open);
+        return found(st, &st->open, buf_span(&st->open_derived));
     return 0;
+}
+
+/* The derived record, from the index or made anew. 0 with an empty one: the message cannot be read,
+ * which is no reason to fail the rest. */
+static int take_derived(struct task *t, struct snap *snap, const struct shown *m, struct span *ret)
+{
+    struct search_state *st = t->data;
+    int rc = snap_derived(snap, m->row.message_id, ret);
+    metric_add(METRIC_DERIVED + (rc ? METRIC_CACHE_MISS : METRIC_CACHE_HIT), 1);
+    if (rc == ERR_NOT_FOUND) {
+        buf_reset(&st->made);
+        rc = account_derive(t->session->account, m->row.message_id, &st->made);
+        *ret = buf_span(&st->made);
+    }
+    if (rc == 0)
+        return 0;
+    st->damaged = true;
+    *ret = SPAN_EMPTY;
+    return rc == ERR_IO || rc == ERR_CORRUPT || rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
 /* One message, as far as the row and the kept header decide; else its bytes are begun. */
@@ -88,22 +115,16 @@ static int look_at(struct task *t, struct snap *snap, const struct shown *m)
     struct search_program *p = &st->program;
     struct span derived = SPAN_EMPTY;
     enum verdict v = search_judge(p, m, derived, false, &st->scratch);
-    if (v == VERDICT_MAYBE && m->row.message_id) {
-        int rc = snap_derived(snap, m->row.message_id, &derived);
-        metric_add(METRIC_DERIVED + (rc ? METRIC_CACHE_MISS : METRIC_CACHE_HIT), 1);
-        if (rc == ERR_NOT_FOUND) {
-            buf_reset(&st->made);
-            rc = account_derive(t->session->account, m->row.message_id, &st->made);
-            derived = buf_span(&st->made);
-        }
-        if (rc) {
-            st->damaged = true;
-            return rc == ERR_IO || rc == ERR_CORRUPT || rc == ERR_NOT_FOUND ? 0 : rc;
-        }
-        v = search_judge(p, m, derived, false, &st->scratch);
+    bool for_sort = st->sort && v == VERDICT_YES && sort_needs_derived(st->sort);
+    if ((v == VERDICT_MAYBE || for_sort) && m->row.message_id) {
+        int rc = take_derived(t, snap, m, &derived);
+        if (rc || (!derived.n && v == VERDICT_MAYBE))
+            return rc;
+        if (v == VERDICT_MAYBE)
+            v = search_judge(p, m, derived, false, &st->scratch);
     }
     if (v == VERDICT_YES)
-        found(st, m);
+        return found(st, m, derived);
     if (v != VERDICT_MAYBE || !derived.n || !p->bytes)
         return 0;
     struct message_source source = {.read = read_message, .arg = t};
@@ -183,6 +204,70 @@ static void answer_search(struct session *s, const struct ranges *numbers, uint6
     numbers_free(src);
 }
 
+/* "* SORT 5 3 4" in the same way: the task ends before it has drained. */
+struct sorted_source {
+    struct sort *sort;
+    size_t next;
+    uint64_t modseq;
+    bool begun, uid;
+};
+
+static int pull_sorted(void *arg, struct buf *out, size_t room)
+{
+    struct sorted_source *src = arg;
+    size_t start = out->n;
+    if (!src->begun)
+        buf_put_lit(out, "* SORT");
+    src->begun = true;
+    for (; src->next < sort_count(src->sort); src->next++) {
+        if (out->n - start + 48 > room)
+            return 1;
+        buf_put_byte(out, ' ');
+        buf_put_u64(out, sort_at(src->sort, src->next, src->uid));
+    }
+    if (src->modseq) /* RFC 7162 section 3.1.9 */
+        buf_printf(out, " (MODSEQ %" PRIu64 ")", src->modseq);
+    buf_put_lit(out, "\r\n");
+    return 0;
+}
+
+static void sorted_free(void *arg)
+{
+    struct sorted_source *src = arg;
+    sort_free(src->sort);
+    free(src);
+}
+
+static void answer_sort(struct task *t)
+{
+    struct search_state *st = t->data;
+    struct sorted_source *src = xnew(struct sorted_source);
+    src->sort = take_ptr(st->sort);
+    src->uid = t->command->uid;
+    src->modseq = st->program.has_modseq ? st->modseq : 0;
+    conn_put_producer(t->session->conn, pull_sorted, sorted_free, src);
+}
+
+/* The sequence set of an ESEARCH answer in the order of the sort (RFC 5267 section 3.1): only
+ * ascending runs are joined. */
+static void put_sorted_set(struct buf *b, const struct sort *s, bool uid)
+{
+    bool begin = true;
+    for (size_t i = 0; i < sort_count(s);) {
+        uint32_t first = sort_at(s, i, uid), last = first;
+        while (++i < sort_count(s) && sort_at(s, i, uid) == last + 1)
+            last++;
+        if (!begin)
+            buf_put_byte(b, ',');
+        begin = false;
+        buf_put_u64(b, first);
+        if (last != first) {
+            buf_put_byte(b, ':');
+            buf_put_u64(b, last);
+        }
+    }
+}
+
 /* RFC 9051 section 6.4.4: without RETURN, all results. */
 static unsigned wanted(const struct task *t)
 {
@@ -190,13 +275,29 @@ static unsigned wanted(const struct task *t)
     return a->has_return ? a->ret : SEARCH_RETURN_ALL;
 }
 
-/* RFC 4731 section 3.2: of the messages that the answer is about. */
-static uint64_t answered_modseq(const struct search_state *st, unsigned want)
+static uint64_t modseq_of(struct task *t, uint32_t uid)
 {
-    bool all = want & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT);
-    uint64_t min = want & SEARCH_RETURN_MIN ? st->first_modseq : 0;
-    uint64_t max = want & SEARCH_RETURN_MAX ? st->last_modseq : 0;
-    return all ? st->modseq : MAX(min, max);
+    autosnap *snap = NULL;
+    struct row row;
+    if (snap_begin(t->session->account, &snap) ||
+        snap_row(snap, t->session->view->mailbox, uid, &row))
+        return 0;
+    return row.modseq;
+}
+
+/* RFC 4731 section 3.2: of the messages that the answer is about. */
+static uint64_t answered_modseq(struct task *t, unsigned want)
+{
+    const struct search_state *st = t->data;
+    size_t n = st->sort ? sort_count(st->sort) : 0;
+    uint64_t first = st->first_modseq, last = st->last_modseq;
+    if (want & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT))
+        return st->modseq;
+    if (n) {
+        first = modseq_of(t, sort_at(st->sort, 0, true));
+        last = modseq_of(t, sort_at(st->sort, n - 1, true));
+    }
+    return MAX(want & SEARCH_RETURN_MIN ? first : 0, want & SEARCH_RETURN_MAX ? last : 0);
 }
 
 /* RFC 9051 section 7.3.4. */
@@ -211,24 +312,30 @@ static void answer_esearch(struct task *t, const struct ranges *numbers)
     buf_put_lit(b, "\")");
     if (t->command->uid)
         buf_put_lit(b, " UID");
+    /* Of a SORT, MIN is what comes first and MAX what comes last. */
+    size_t n = st->sort ? sort_count(st->sort) : 0;
     if ((want & SEARCH_RETURN_MIN) && numbers->n) {
         buf_put_lit(b, " MIN ");
-        buf_put_u64(b, numbers->v[0].lo);
+        buf_put_u64(b, n ? sort_at(st->sort, 0, t->command->uid) : numbers->v[0].lo);
     }
     if ((want & SEARCH_RETURN_MAX) && numbers->n) {
         buf_put_lit(b, " MAX ");
-        buf_put_u64(b, numbers->v[numbers->n - 1].hi);
+        buf_put_u64(b,
+                    n ? sort_at(st->sort, n - 1, t->command->uid) : numbers->v[numbers->n - 1].hi);
     }
     if ((want & SEARCH_RETURN_ALL) && numbers->n) {
         buf_put_lit(b, " ALL ");
-        ranges_put_text(b, numbers);
+        if (n)
+            put_sorted_set(b, st->sort, t->command->uid);
+        else
+            ranges_put_text(b, numbers);
     }
     if (want & SEARCH_RETURN_COUNT) {
         buf_put_lit(b, " COUNT ");
         buf_put_u64(b, ranges_count(numbers));
     }
     if (st->program.has_modseq && numbers->n)
-        buf_printf(b, " MODSEQ %" PRIu64, answered_modseq(st, want));
+        buf_printf(b, " MODSEQ %" PRIu64, answered_modseq(t, want));
     buf_put_lit(b, "\r\n");
     respond_end(s);
 }
@@ -261,14 +368,16 @@ static enum step search_end(struct task *t)
         save_result(s, a->ret, &st->uids);
     unsigned shown =
         SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT;
-    if (!a->has_return && !s->rev2)
+    if (a->sort && !a->has_return)
+        answer_sort(t);
+    else if (!a->has_return && !s->rev2)
         answer_search(s, numbers, st->program.has_modseq ? st->modseq : 0);
     else if (wanted(t) & shown)
         answer_esearch(t, numbers);
     if (st->damaged)
         return task_no(t, "CORRUPTION",
                        "Some messages could not be read; the others were searched");
-    return task_ok(t, NULL, "SEARCH completed");
+    return task_ok(t, NULL, a->sort ? "SORT completed" : "SEARCH completed");
 }
 
 /* --- the command --- */
@@ -284,7 +393,9 @@ static enum step search_failed(struct task *t, int rc)
     if (rc == ERR_DENIED)
         return task_no(t, "BADCHARSET (US-ASCII UTF-8)", "That charset is not known here");
     if (rc == ERR_LIMIT)
-        return task_no(t, "LIMIT", "Too many text keys in one SEARCH");
+        return task_no(t, "LIMIT",
+                       t->command->id == CMD_SORT ? "Too many messages or text keys in one SORT"
+                                                  : "Too many text keys in one SEARCH");
     return task_store_failed(t, rc, false);
 }
 
@@ -299,6 +410,10 @@ static enum step search_begin(struct task *t, struct snap *snap)
     buf_init(&st->chunk, BUF_UNLIMITED);
     buf_init(&st->made, BUF_UNLIMITED);
     buf_init(&st->open_derived, BUF_UNLIMITED);
+    const struct cmd_search *a = &t->command->search;
+    if (a->sort)
+        st->sort =
+            sort_new(a->sort, a->n_sort, SORT_MEMORY * t->session->host->settings.command_memory);
     int rc = search_compile(t, snap, &st->program);
     if (rc)
         return search_failed(t, rc);
@@ -315,9 +430,10 @@ static int search_slice(struct task *t, struct snap *snap)
     struct view_cursor *c;
     struct shown m;
     int64_t bytes = SEARCH_BYTES_SLICE;
-    if (st->reading && read_on(t, snap))
-        return 0;
-    int rc = view_cursor_open(&st->walk, snap, &c);
+    int rc = st->reading ? read_on(t, snap) : 0;
+    if (rc)
+        return rc == 1 ? 0 : rc;
+    rc = view_cursor_open(&st->walk, snap, &c);
     if (rc)
         return rc;
     for (int rows = 0; rows < SLICE_ROWS * 4 && bytes > 0; rows++) {
@@ -328,7 +444,10 @@ static int search_slice(struct task *t, struct snap *snap)
             break;
         if (st->reading) {
             bytes -= (int64_t)m.row.size;
-            if (read_on(t, snap))
+            rc = read_on(t, snap);
+            if (rc == 1)
+                rc = 0;
+            if (rc || st->reading)
                 break;
         }
     }
@@ -338,6 +457,9 @@ static int search_slice(struct task *t, struct snap *snap)
 
 enum step cmd_search(struct task *t)
 {
+    struct search_state *st = t->data;
+    if (st && st->sorting)
+        return sort_step(st->sort) ? search_end(t) : STEP_AGAIN;
     autosnap *snap = NULL;
     if (!task_view(t, &snap))
         return STEP_DONE;
@@ -346,5 +468,9 @@ enum step cmd_search(struct task *t)
     int rc = search_slice(t, snap);
     if (rc == 0)
         return STEP_AGAIN;
-    return rc == ERR_NOT_FOUND ? search_end(t) : search_failed(t, rc);
+    if (rc != ERR_NOT_FOUND)
+        return search_failed(t, rc);
+    st = t->data;
+    st->sorting = st->sort != NULL;
+    return st->sorting ? STEP_AGAIN : search_end(t);
 }

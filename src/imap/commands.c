@@ -36,6 +36,7 @@ static const struct command_row {
     {CMD_APPEND, cmd_append, .reads = RES_NAMES, .writes = RES_ADDED | RES_COUNTS},
     {CMD_EXPUNGE, cmd_expunge, .reads = RES_FLAGS, .writes = RES_MESSAGES | RES_COUNTS},
     {CMD_SEARCH, cmd_search, .reads = READ_MAIL},
+    {CMD_SORT, cmd_search, .reads = READ_MAIL},
     {CMD_FETCH, cmd_fetch, .reads = READ_MAIL},
     {CMD_STORE, cmd_store, .reads = READ_MAIL, .writes = RES_FLAGS | RES_COUNTS},
     {CMD_COPY, cmd_copy, .reads = RES_MESSAGES | RES_FLAGS | RES_NAMES,
@@ -65,8 +66,12 @@ static void search_effects(const struct command *c, bool rev2, struct effects *e
     }
     if (a->ret & SEARCH_RETURN_SAVE)
         e->writes |= RES_SAVED;
-    if (!a->has_return && !rev2) /* ESEARCH tells its tag, SEARCH does not */
+    if (a->sort) {
+        if (!a->has_return)
+            e->answers |= ANSWER_SORT;
+    } else if (!a->has_return && !rev2) { /* ESEARCH tells its tag, SEARCH does not */
         e->answers |= ANSWER_SEARCH;
+    }
 }
 
 static void fetch_effects(const struct command *c, struct effects *e)
@@ -93,7 +98,7 @@ task_step *command_prepare(struct task *t, struct effects *ret)
                             .writes = row->writes,
                             .answers = row->answers,
                             .barrier = row->barrier};
-    if (c->id == CMD_SEARCH)
+    if (c->id == CMD_SEARCH || c->id == CMD_SORT)
         search_effects(c, t->session->rev2, ret);
     else if (c->id == CMD_FETCH)
         fetch_effects(c, ret);

@@ -44,6 +44,7 @@ enum answer {
     ANSWER_CAPABILITY = 1 << 4,
     ANSWER_NAMESPACE = 1 << 5,
     ANSWER_STATUS = 1 << 6,
+    ANSWER_SORT = 1 << 7,
 };
 
 /* --- view --- */

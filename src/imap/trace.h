@@ -4,7 +4,8 @@
  * A file a session, DIR/USER-TIME-SESSION.log, readable by its owner only; one line a command or
  * response, with the time. The bytes of literals are left out, so that no message content gets in;
  * so are LOGIN and AUTHENTICATE, which have no business in a session but are sent by careless
- * clients, and what is not a command. What a response has in quotes (ENVELOPE: subjects, addresses) is there.
+ * clients, and what is not a command. What a response has in quotes (ENVELOPE: subjects, addresses)
+ * is there.
  *
  * Bounds: TRACE_FILE_MAX bytes a file, TRACE_FILES_MAX files a rule; a rule ends by itself. A
  * session that is not traced pays for a comparison with NULL. One loop thread; writes go to the

@@ -45,6 +45,9 @@ static const struct {
     {"QRESYNC", AFTER},
     {"OBJECTID", AFTER},
     {"WITHIN", AFTER},
+    {"SORT", AFTER},
+    {"SORT=DISPLAY", AFTER},
+    {"ESORT", AFTER},
     {"APPENDLIMIT=", AFTER | WITH_APPEND_LIMIT},
 };
 

@@ -51,6 +51,7 @@ enum command_id {
     CMD_UNSELECT,
     CMD_EXPUNGE,
     CMD_SEARCH,
+    CMD_SORT,
     CMD_FETCH,
     CMD_STORE,
     CMD_COPY,
@@ -271,7 +272,26 @@ enum search_return {
     SEARCH_RETURN_SAVE = 1 << 4,
 };
 
-struct cmd_search {
+enum sort_key { /* RFC 5256 section 3, RFC 5957 section 4 */
+                SORT_ARRIVAL,
+                SORT_CC,
+                SORT_DATE,
+                SORT_FROM,
+                SORT_SIZE,
+                SORT_SUBJECT,
+                SORT_TO,
+                SORT_DISPLAYFROM,
+                SORT_DISPLAYTO,
+};
+
+struct sort_criterion {
+    enum sort_key key;
+    bool reverse;
+};
+
+struct cmd_search {                    /* SEARCH, SORT */
+    const struct sort_criterion *sort; /* of SORT, else NULL */
+    unsigned n_sort;
     bool has_return;     /* RETURN (...) was given: answer ESEARCH; RETURN () leaves ret ALL */
     uint32_t ret;        /* SEARCH_RETURN_ */
     struct span charset; /* empty: not given */

@@ -135,6 +135,7 @@ int parse_lsub(struct parse *p, struct command *c);
 int parse_append(struct parse *p, struct command *c);
 int parse_expunge(struct parse *p, struct command *c);
 int parse_search(struct parse *p, struct command *c);
+int parse_sort(struct parse *p, struct command *c);
 int parse_fetch(struct parse *p, struct command *c);
 int parse_store(struct parse *p, struct command *c);
 int parse_copy(struct parse *p, struct command *c);

@@ -428,3 +428,74 @@ int parse_search(struct parse *p, struct command *c)
     }
     return parse_program(p, search);
 }
+
+/* ---- SORT (RFC 5256 section 5, RFC 5267 section 3, RFC 5957 section 5) ---- */
+
+static const struct keyword sort_keys[] = {
+    {"ARRIVAL", SORT_ARRIVAL},
+    {"CC", SORT_CC},
+    {"DATE", SORT_DATE},
+    {"FROM", SORT_FROM},
+    {"SIZE", SORT_SIZE},
+    {"SUBJECT", SORT_SUBJECT},
+    {"TO", SORT_TO},
+    {"DISPLAYFROM", SORT_DISPLAYFROM},
+    {"DISPLAYTO", SORT_DISPLAYTO},
+};
+
+/* "(" ["REVERSE" SP] key *(SP ["REVERSE" SP] key) ")" */
+static int parse_criteria(struct parse *p, struct cmd_search *search)
+{
+    struct grow found = GROW(struct sort_criterion, 2 * ARRAY_LEN(sort_keys), "sort criteria");
+    int rc = parse_byte(p, '(', "a list of sort criteria");
+    if (rc)
+        return rc;
+    do {
+        struct span name;
+        bool reverse = false;
+        if ((rc = parse_atom(p, "a sort criterion", &name)) != 0)
+            return rc;
+        if (span_ieq(name, SPAN("REVERSE"))) {
+            reverse = true;
+            p->after = "REVERSE";
+            if ((rc = parse_sp(p, "a sort criterion")) != 0 ||
+                (rc = parse_atom(p, "a sort criterion", &name)) != 0)
+                return rc;
+        }
+        int i = KEYWORD_FIND(sort_keys, name);
+        if (i < 0)
+            return parse_fail(p, ERR_INVALID, "unknown sort criterion \"%s\"",
+                              parse_excerpt(name).text);
+        struct sort_criterion *c = grow_add(p, &found);
+        if (!c)
+            return ERR_LIMIT;
+        *c = (struct sort_criterion){(enum sort_key)sort_keys[i].value, reverse};
+        p->after = "a sort criterion";
+    } while (parse_take(p, ' '));
+    search->sort = found.items;
+    search->n_sort = found.n;
+    return parse_byte(p, ')', "\")\"");
+}
+
+int parse_sort(struct parse *p, struct command *c)
+{
+    struct cmd_search *search = &c->search;
+    int rc = parse_sp(p, "a list of sort criteria");
+    if (rc == 0 && take_word(p, SPAN("RETURN"))) {
+        rc = parse_return(p, search);
+        p->after = "the return options";
+        if (rc == 0)
+            rc = parse_sp(p, "a list of sort criteria");
+    }
+    if (rc == 0)
+        rc = parse_criteria(p, search);
+    p->after = "the sort criteria";
+    if (rc == 0)
+        rc = parse_sp(p, "a charset");
+    if (rc == 0)
+        rc = parse_astring(p, "a charset", &search->charset);
+    p->after = "the charset";
+    if (rc == 0)
+        rc = parse_sp(p, "a SEARCH key");
+    return rc ? rc : parse_program(p, search);
+}
