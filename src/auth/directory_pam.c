@@ -154,28 +154,32 @@ static int pam_check(struct directory *d, struct span name, struct span password
     return cannot_say(r) ? ERR_BUSY : known ? ERR_DENIED : ERR_NOT_FOUND;
 }
 
-static int pam_find(struct directory *d, struct span name, enum directory_purpose why,
-                    struct directory_entry *ret, struct err *err)
+/* May the user log in, by the account modules? */
+static int ask_account(struct directory_pam *p, const char *user, bool *ret_disabled,
+                       struct err *err)
 {
-    struct directory_pam *p = of(d);
     struct directory_entry ignored;
-    int e = 0;
-    autofree char *user = span_dup(name);
     int r = take_turn(p, err);
     if (r < 0)
         return r;
-    if (!system_has(user, &e)) {
-        r = e ? err_set(err, ERR_BUSY, "pam: getpwnam: error %d", e)
-              : err_set(err, ERR_NOT_FOUND, "pam: the system has no such user");
-    } else if (why == DIRECTORY_LOGIN) {
-        directory_entry_init(&ignored);
-        int status = ask(p, user, NULL, &ignored, err);
-        directory_entry_done(&ignored);
-        ret->disabled = status != PAM_SUCCESS;
-        if (cannot_say(status))
-            r = ERR_BUSY;
-    }
+    directory_entry_init(&ignored);
+    int status = ask(p, user, NULL, &ignored, err);
+    directory_entry_done(&ignored);
     sem_post(&p->turns);
+    *ret_disabled = status != PAM_SUCCESS;
+    return cannot_say(status) ? ERR_BUSY : 0;
+}
+
+static int pam_find(struct directory *d, struct span name, enum directory_purpose why,
+                    struct directory_entry *ret, struct err *err)
+{
+    int e = 0, r = 0;
+    autofree char *user = span_dup(name);
+    if (!system_has(user, &e))
+        return e ? err_set(err, ERR_BUSY, "pam: getpwnam: error %d", e)
+                 : err_set(err, ERR_NOT_FOUND, "pam: the system has no such user");
+    if (why == DIRECTORY_LOGIN)
+        r = ask_account(of(d), user, &ret->disabled, err);
     if (r == 0)
         buf_put_span(&ret->name, name);
     return r;

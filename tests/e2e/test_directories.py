@@ -496,6 +496,30 @@ def test_in_order(slapd, certs, sqlite, tmp_path):
             slapd.start()
 
 
+def test_in_threads(slapd, certs, sqlite, pam, keys, tmp_path):
+    """Eight threads at a time, as martlet-auth has them, with fewer connections than that."""
+    users, path = tmp_path / 'users', tmp_path / 'keys.json'
+    users.write_text('kate:{PLAIN}kate\n')
+    path.write_text(key_set(keys['p256']))
+    settings = ldap_settings(slapd, certs, **pam_settings(pam, **oauth(
+        directories=['file', 'pam', 'ldap', 'sql', 'oauth2'], users_file=users, sql__database=sqlite, oauth2__keys=path,
+        ldap__connections=3, sql__connections=2, ldap__timeout='20s', sql__timeout='20s')))
+    with Probe(**settings) as p:
+        assert p.many(20, 'check', 'kate', 'kate') == 160
+        assert p.many(2, 'check', pam.name, 'secret') == 16
+        assert p.many(2, 'login', pam.name) == 16
+        assert p.many(10, 'check', 'fred', 'secret') == 80
+        assert p.many(3, 'check', 'fred', 'wrong') == 0
+        assert p.many(3, 'check', 'anne', 'pencil') == 24
+        assert p.many(20, 'token', keys['p256'].token('ES256', email='kate')) == 160
+
+
+def test_postgresql_in_threads(postgres):
+    with Probe(directories=['sql'], sql__driver='postgresql', sql__database=postgres.conninfo('martlet', 'pw'),
+               sql__connections=3, sql__timeout='20s', app_passwords_file='') as p:
+        assert p.many(5, 'check', 'fred', 'secret') == 40
+
+
 @pytest.fixture
 def everything(slapd, postgres, pam, keys, certs, tmp_path):
     os.chmod(tmp_path, 0o755)

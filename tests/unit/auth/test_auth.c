@@ -5,7 +5,6 @@
 
 #include "auth/users.h"
 #include "base/buf.h"
-#include "base/clock.h"
 
 static struct users *load(const char *text, struct err *err)
 {
@@ -73,13 +72,21 @@ static void test_crypt(void **state)
     users_unref(u);
 }
 
+/* Of this thread alone: other processes do not count. */
+static uint64_t cpu_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 static uint64_t time_of(struct users *u, struct span name)
 {
     uint64_t best = UINT64_MAX;
     for (int i = 0; i < 3; i++) {
-        uint64_t begin = clock_monotonic_us();
+        uint64_t begin = cpu_us();
         assert_false(users_check(u, name, SPAN("wrong")));
-        best = MIN(best, clock_monotonic_us() - begin);
+        best = MIN(best, cpu_us() - begin);
     }
     return best;
 }
