@@ -12,7 +12,7 @@ import time
 import pytest
 
 from support import mails
-from support.imap import Closed, flags
+from support.imap import Closed, Lit, flags
 from support.server import BUILD_TYPE, PASSWORD, ROOT
 
 pytestmark = pytest.mark.martlet('has other tools')
@@ -472,6 +472,15 @@ def test_users(own_server, tmp_path):
     # The server knows without being told.
     assert can_log_in(s, 'anna', 'correct horse') and can_log_in(s, 'bernd', made['password'])
     assert not can_log_in(s, 'anna', made['password'])
+    # Names are prepared as those of clients are (RFC 8265).
+    assert run(s, 'user', 'add', 'Dora', '--password-stdin', stdin='pass word\n') == 'dora is added\n'
+    assert can_log_in(s, 'DORA', 'pass word')
+    assert 'cannot be the name' in run(s, 'user', 'add', 'a\tb', '--generate', code=3)
+    assert 'cannot be a password' in run(s, 'user', 'passwd', 'dora', '--password-stdin', stdin='a\tb\n', code=3)
+    run(s, 'user', 'passwd', 'dora', '--password-stdin', stdin='bu\u0308cher\n')
+    with s.connect(tls=True) as c:
+        c.ok('LOGIN dora ', Lit('b\u00fccher'.encode()))
+    assert run(s, 'user', 'delete', 'DORA').startswith('dora is deleted')
     # Typed: twice, without echo.
     code, seen = type_at_a_terminal(s, ['user', 'passwd', 'anna'], 'new one', 'new one')
     assert code == 0 and 'new one' not in seen and 'changed' in seen

@@ -13,6 +13,8 @@
 static int passwords_file(struct ctl *c, const char **ret)
 {
     int code = ctl_conf(c);
+    if (code == 0 && c->arg_count)
+        code = ctl_user(c);
     if (code)
         return code;
     *ret = c->conf->auth_app_passwords_file;
@@ -95,7 +97,7 @@ int run_app_password_list(struct ctl *c)
     if (code)
         return code;
     struct table *t = table_new(list_columns, ARRAY_LEN(list_columns), ctl_has(c, OPTION_JSON));
-    struct span user = c->arg_count ? span_str(c->args[0]) : SPAN_EMPTY;
+    struct span user = c->arg_count ? span_str(c->user) : SPAN_EMPTY;
     int rc = app_password_each(file, user, show_one, t, &err);
     table_end(t, rc ? NULL : "There are no app passwords.");
     return rc ? ctl_fail(c, EXIT_FAILED, rc, "%s", err.text) : EXIT_FINE;
@@ -108,7 +110,7 @@ static void show_made(struct ctl *c, struct span id, struct span secret)
                                             {"id", "id", COLUMN_TEXT, false},
                                             {"password", "password", COLUMN_TEXT, false}};
     struct table *t = table_new(columns, ARRAY_LEN(columns), ctl_has(c, OPTION_JSON));
-    table_set(t, 0, span_str(c->args[0]));
+    table_set(t, 0, span_str(c->user));
     table_set(t, 1, span_str(c->args[1]));
     table_set(t, 2, id);
     table_set(t, 3, secret);
@@ -133,11 +135,11 @@ int run_app_password_add(struct ctl *c)
                         "2030-12-31",
                         when);
     bool fresh = access(file, F_OK) != 0;
-    int rc = app_password_add(file, span_str(c->args[0]), span_str(c->args[1]),
+    int rc = app_password_add(file, span_str(c->user), span_str(c->args[1]),
                               span_str(protocols ? protocols : ""), expires, &secret, &id, &err);
     if (rc == ERR_EXISTS)
         return ctl_fail(c, EXIT_FAILED, rc,
-                        "%s has an app password \"%s\" already; revoke it first", c->args[0],
+                        "%s has an app password \"%s\" already; revoke it first", c->user,
                         c->args[1]);
     if (rc)
         return ctl_fail(c, EXIT_FAILED, rc, "%s", err.text);
@@ -155,11 +157,10 @@ int run_app_password_revoke(struct ctl *c)
     int code = passwords_file(c, &file);
     if (code)
         return code;
-    int rc = app_password_revoke(file, span_str(c->args[0]), span_str(c->args[1]), &err);
+    int rc = app_password_revoke(file, span_str(c->user), span_str(c->args[1]), &err);
     if (rc == ERR_NOT_FOUND)
-        return ctl_fail(c, EXIT_FAILED, rc, "%s has no app password \"%s\"", c->args[0],
-                        c->args[1]);
+        return ctl_fail(c, EXIT_FAILED, rc, "%s has no app password \"%s\"", c->user, c->args[1]);
     if (rc)
         return ctl_fail(c, EXIT_FAILED, rc, "%s", err.text);
-    return ctl_done(c, "%s: app password \"%s\" revoked", c->args[0], c->args[1]);
+    return ctl_done(c, "%s: app password \"%s\" revoked", c->user, c->args[1]);
 }

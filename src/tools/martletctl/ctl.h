@@ -84,6 +84,7 @@ struct ctl {
     const char *sets[64];             /* -o */
     size_t set_count;
     struct conf *conf; /* see ctl_conf */
+    char *user;        /* see ctl_user */
 };
 
 static inline bool ctl_has(const struct ctl *c, enum option_id o)
@@ -114,6 +115,10 @@ int ctl_password(struct ctl *c, struct buf *to) must_check;
 void ctl_wipe(struct buf *b);
 /* A file that root has just made must be readable for martlet-auth. */
 void ctl_give_to_auth(struct ctl *c, const char *file);
+
+/* The first argument as the name of a user, prepared: c->user. After ctl_conf; 0 or an exit code.
+ */
+int ctl_user(struct ctl *c) must_check;
 
 /* --- commands.c, main.c, complete.c --- */
 void ctl_arity(const struct command *cmd, size_t *ret_min, size_t *ret_max);

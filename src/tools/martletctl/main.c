@@ -249,6 +249,7 @@ int main(int argc, char **argv)
     int code = run(&c, argc, argv);
     if (c.conf)
         conf_free(c.conf);
+    free(c.user);
     if (fflush(stdout) || ferror(stdout)) {
         fprintf(stderr, "martletctl: standard output: %s\n", strerror(errno));
         return code ? code : EXIT_FAILED;

@@ -7,13 +7,49 @@
 
 #include "auth/app_password.h"
 #include "auth/password.h"
+#include "auth/precis.h"
 #include "auth/users_edit.h"
+#include "ipc/messages.h"
 #include "tools/martletctl/access.h"
 #include "tools/martletctl/table.h"
+
+struct search {
+    struct span name;
+    bool found;
+};
+
+static int compare_user(void *arg, const struct users_listed *u)
+{
+    struct search *s = arg;
+    s->found = s->found || span_eq(u->name, s->name);
+    return 0;
+}
+
+/* The name as martlet-auth will look it up (RFC 8265), unless the file has it as it was given: what
+ * somebody wrote there by hand can still be removed. */
+int ctl_user(struct ctl *c)
+{
+    struct search s = {span_str(c->args[0]), false};
+    struct err err;
+    autobuf name = BUF_INIT(PRECIS_MAX);
+    bool keep = c->conf->auth_username_case == CONF_CASE_KEEP;
+    if (*c->conf->auth_users_file)
+        (void)!users_edit_each(c->conf->auth_users_file, compare_user, &s, &err);
+    if (s.found)
+        buf_put_span(&name, s.name);
+    else if (precis_username(s.name, keep, &name) || name.n > USER_NAME_MAX)
+        return ctl_fail(c, EXIT_FAILED, ERR_INVALID, "\"%s\" cannot be the name of a user",
+                        c->args[0]);
+    free(c->user);
+    c->user = buf_take(&name);
+    return 0;
+}
 
 static int users_file(struct ctl *c, const char **ret)
 {
     int code = ctl_conf(c);
+    if (code == 0 && c->arg_count)
+        code = ctl_user(c);
     if (code)
         return code;
     *ret = c->conf->auth_users_file;
@@ -26,7 +62,7 @@ static int users_file(struct ctl *c, const char **ret)
 
 static int failed(struct ctl *c, const struct err *err)
 {
-    const char *user = c->args[0];
+    const char *user = c->user;
     if (err->code == ERR_NOT_FOUND)
         return ctl_fail(c, EXIT_FAILED, err->code, "there is no user %s in %s", user,
                         c->conf->auth_users_file);
@@ -72,9 +108,9 @@ static const struct column made_columns[] = {
 static int show_made(struct ctl *c, bool add, struct span password, uint64_t ended)
 {
     if (!ctl_has(c, OPTION_JSON) && !ctl_has(c, OPTION_GENERATE))
-        return ctl_done(c, add ? "%s is added" : "the password of %s is changed", c->args[0]);
+        return ctl_done(c, add ? "%s is added" : "the password of %s is changed", c->user);
     struct table *t = table_new(made_columns, ARRAY_LEN(made_columns), ctl_has(c, OPTION_JSON));
-    table_set(t, MADE_USER, span_str(c->args[0]));
+    table_set(t, MADE_USER, span_str(c->user));
     table_set(t, MADE_RESULT, SPAN("ok"));
     if (ctl_has(c, OPTION_GENERATE))
         table_set(t, MADE_PASSWORD, password);
@@ -90,14 +126,18 @@ static int make_secrets(struct ctl *c, struct span password, struct buf *to)
     enum password_kind kind = PASSWORD_YESCRYPT_SCRAM;
     const char *scheme = c->values[OPTION_SCHEME];
     struct err err = {0};
+    autobuf prepared = BUF_INIT(PRECIS_MAX);
     if (scheme && !password_kind_parse(span_str(scheme), &kind))
         return ctl_fail(c, EXIT_USAGE, ERR_INVALID,
                         "there is no scheme \"%s\"; there are yescrypt+scram, yescrypt, bcrypt, "
                         "sha512, argon2id, scram",
                         scheme);
-    if (password_make(kind, password, to, &err))
-        return ctl_fail(c, EXIT_FAILED, err.code, "%s", err.text);
-    return 0;
+    if (precis_password(password, &prepared))
+        return ctl_fail(c, EXIT_FAILED, ERR_INVALID,
+                        "this cannot be a password: it has control characters, or is not UTF-8");
+    int rc = password_make(kind, buf_span(&prepared), to, &err);
+    ctl_wipe(&prepared);
+    return rc ? ctl_fail(c, EXIT_FAILED, rc, "%s", err.text) : 0;
 }
 
 static int set_password(struct ctl *c, bool add)
@@ -105,7 +145,6 @@ static int set_password(struct ctl *c, bool add)
     const char *file;
     struct err err = {0};
     autobuf password = BUF_INIT(2048), secrets = BUF_INIT(65536);
-    struct span user = span_str(c->args[0]);
     uint64_t ended = 0;
     int code = users_file(c, &file);
     if (code == 0)
@@ -114,14 +153,14 @@ static int set_password(struct ctl *c, bool add)
         code = make_secrets(c, buf_span(&password), &secrets);
     if (code == 0) {
         bool fresh = access(file, F_OK) != 0;
-        if (add ? users_edit_add(file, user, buf_span(&secrets), &err)
-                : users_edit_secrets(file, user, buf_span(&secrets), &err))
+        if (add ? users_edit_add(file, span_str(c->user), buf_span(&secrets), &err)
+                : users_edit_secrets(file, span_str(c->user), buf_span(&secrets), &err))
             code = failed(c, &err);
         else if (fresh)
             ctl_give_to_auth(c, file);
     }
     if (code == 0 && ctl_has(c, OPTION_KICK))
-        ended = end_sessions(c, c->args[0]);
+        ended = end_sessions(c, c->user);
     if (code == 0)
         code = show_made(c, add, buf_span(&password), ended);
     ctl_wipe(&password);
@@ -203,13 +242,13 @@ static int set_disabled(struct ctl *c, bool disabled)
     int code = users_file(c, &file);
     if (code)
         return code;
-    if (users_edit_disable(file, span_str(c->args[0]), disabled, &err))
+    if (users_edit_disable(file, span_str(c->user), disabled, &err))
         return failed(c, &err);
-    uint64_t n = disabled ? end_sessions(c, c->args[0]) : 0;
+    uint64_t n = disabled ? end_sessions(c, c->user) : 0;
     if (n)
-        return ctl_done(c, "%s is disabled; %llu session%s ended", c->args[0],
-                        (unsigned long long)n, n == 1 ? "" : "s");
-    return ctl_done(c, "%s is %s", c->args[0], disabled ? "disabled" : "enabled");
+        return ctl_done(c, "%s is disabled; %llu session%s ended", c->user, (unsigned long long)n,
+                        n == 1 ? "" : "s");
+    return ctl_done(c, "%s is %s", c->user, disabled ? "disabled" : "enabled");
 }
 
 int run_user_disable(struct ctl *c)
@@ -226,7 +265,7 @@ static int confirm_delete(struct ctl *c)
 {
     autobuf question = BUF_INIT(BUF_UNLIMITED);
     buf_printf(&question, "The user %s and all mail of the account will be deleted for good.",
-               c->args[0]);
+               c->user);
     return ctl_has(c, OPTION_WITH_MAIL) ? ctl_confirm(c, question.p) : 0;
 }
 
@@ -245,7 +284,7 @@ static int delete_mail(struct ctl *c, const char *user, struct err *err)
 
 int run_user_delete(struct ctl *c)
 {
-    const char *file, *user = c->args[0];
+    const char *file;
     struct err err = {0};
     bool with_mail = ctl_has(c, OPTION_WITH_MAIL);
     int code = users_file(c, &file);
@@ -253,6 +292,7 @@ int run_user_delete(struct ctl *c)
         code = confirm_delete(c);
     if (code)
         return code;
+    const char *user = c->user;
     int gone = users_edit_remove(file, span_str(user), &err);
     if (gone && (gone != ERR_NOT_FOUND || !with_mail))
         return failed(c, &err);
