@@ -88,7 +88,8 @@ struct tls_context *tls_context_new(struct tls_backend *b, const struct tls_sett
                                     const struct tls_chain *client_ca, struct err *err) must_check;
 void tls_context_unref(struct tls_context *t); /* NULL is allowed */
 
-typedef void tls_pump_done(void *arg);
+/* failure: why the handshake failed, a constant text; NULL: it did not, or the client went away. */
+typedef void tls_pump_done(void *arg, const char *failure);
 /* Starts the handshake at once. */
 struct tls_pump *tls_pump_new(struct loop *l, struct tls_context *t, int tls_fd, int plain_fd,
                               tls_pump_done *done, void *arg);

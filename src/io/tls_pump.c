@@ -14,6 +14,7 @@ enum { LINGER_MS = 2000 };
 struct shake {
     struct worker_job job;
     struct tls_pump *pump;
+    const char *failure;
     bool done, failed, write;
 };
 
@@ -34,7 +35,8 @@ struct tls_pump {
     struct shake *shaking; /* a step of the handshake is under way: OpenSSL has its hands on ssl */
     bool established, shaking_write;
     bool freed; /* while a thread is shaking */
-    bool more;  /* tls_read stopped before OpenSSL was empty: no event will come for that */
+    const char *failure;
+    bool more; /* tls_read stopped before OpenSSL was empty: no event will come for that */
     bool tls_ended, plain_ended; /* no more input from that side */
     bool tls_shut, plain_shut;   /* told that side that there is no more */
     bool plain_broken;           /* it takes no more: what comes for it is thrown away */
@@ -110,9 +112,10 @@ static void finish(struct tls_pump *p)
 {
     tls_pump_done *done = p->done;
     void *arg = p->arg;
+    const char *failure = p->failure;
     tls_pump_free(p);
     if (done)
-        done(arg);
+        done(arg, failure);
 }
 
 /* The functions below return false when the TLS side has broken: the pump is at its end. */
@@ -251,6 +254,8 @@ static void shake_in_worker(struct worker_job *job)
     ERR_clear_error();
     int r = SSL_accept(s->pump->ssl);
     int e = SSL_get_error(s->pump->ssl, r);
+    if (r != 1 && e == SSL_ERROR_SSL)
+        s->failure = ERR_reason_error_string(ERR_peek_error());
     ERR_clear_error();
     tls_provider_use(NULL);
     s->done = r == 1;
@@ -280,6 +285,7 @@ static void on_shaken(struct worker_job *job)
     p->established = s->done;
     count_handshake(p, s);
     p->shaking_write = s->write;
+    p->failure = s->failure;
     free(s);
     if (p->freed) {
         tls_pump_free(p);

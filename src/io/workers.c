@@ -96,8 +96,7 @@ static void start_thread(struct workers *w)
     int r = pthread_create(&w->threads[w->count], &attr, thread_main, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
-    invariant(r == 0 || w->count > 0); /* with fewer it is slower, with none it cannot go on */
-    w->count += r == 0;
+    w->count += r == 0; /* else the next job tries again */
 }
 
 void workers_run(struct workers *w, struct worker_job *job)

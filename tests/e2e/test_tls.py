@@ -167,6 +167,7 @@ def test_minimum(start, certs):
     greeted(s, context(certs)).close()
     with pytest.raises(ssl.SSLError):
         connect(s, context(certs, maximum_version=ssl.TLSVersion.TLSv1_2))
+    until(lambda: re.search('event=tls-failed .*peer=127.0.0.1 .*msg="unsupported protocol"', s.text()), 'no line in the log')
 
 
 def subject(sock):

@@ -214,6 +214,9 @@ static int on_start(struct daemon *d, struct err *err)
     (void)err;
     login->daemon = d;
     generation_init(login);
+    /* One arena for the threads that shake hands as well: for shrinking another one the C library
+     * reads a file in /proc, which the sandbox would refuse and report. */
+    mallopt(M_ARENA_MAX, 1);
     login->limits =
         (struct frame_limits){.max_line = INPUT_MAX,
                               .max_command = 2 * INPUT_MAX,

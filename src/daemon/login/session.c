@@ -16,7 +16,7 @@ bool session_plaintext_allowed(const struct session *s)
     return s->tls || s->tls_ended || s->local || s->login->daemon->conf->login_plaintext;
 }
 
-static void on_pump_done(void *arg);
+static void on_pump_done(void *arg, const char *failure);
 
 static void set_reason(struct session *s, const char *why)
 {
@@ -203,16 +203,22 @@ static void pump_over(struct login *login)
 }
 
 /* After the session has moved on to its mail process. */
-static void on_pump_done(void *arg)
+static void on_pump_done(void *arg, const char *failure)
 {
+    (void)failure;
     pump_over(arg);
 }
 
 /* The conn on its plain side will hear of it. */
-static void on_session_pump_done(void *arg)
+static void on_session_pump_done(void *arg, const char *failure)
 {
     struct session *s = arg;
     s->pump = NULL;
+    if (failure) {
+        log_event(LOG_INFO, "tls-failed", LOG_SESSION(s->id), "peer", s->peer, "msg", failure,
+                  NULL);
+        set_reason(s, "TLS handshake failed");
+    }
     pump_over(s->login);
 }
 

@@ -151,7 +151,7 @@ struct server {
     char user[64];
     struct loop_timer timer;
     unsigned done;
-    bool named, free_early;
+    bool named, free_early, failed;
 };
 
 static void on_input(void *owner, struct span bytes)
@@ -174,9 +174,10 @@ static void on_closed(void *owner, int code)
     s->conn = NULL;
 }
 
-static void on_done(void *arg)
+static void on_done(void *arg, const char *failure)
 {
     struct server *s = arg;
+    s->failed = failure != NULL;
     s->pump = NULL;
     s->done++;
     loop_stop(s->loop);
@@ -280,7 +281,7 @@ static void test_handshake_and_bindings(void **state)
         struct server s = {0}, r = {0}, f = {0};
         random_bytes(u.tickets, sizeof(u.tickets));
         serve(&u, &a, &s);
-        assert_true(a.connected && a.got_world && a.got_close && !a.reused);
+        assert_true(a.connected && a.got_world && a.got_close && !a.reused && !s.failed);
         assert_int_equal(u.signer.asked, 1);
         assert_int_equal(s.done, 1);
         check_bindings(&s, &a);
@@ -353,6 +354,7 @@ static void test_signature_refused(void **state)
         struct server s = {0};
         serve(&u, &a, &s);
         assert_false(a.connected);
+        assert_true(s.failed);
         assert_int_equal(s.done, 1);
     }
 }
