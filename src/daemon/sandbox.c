@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -243,6 +244,26 @@ static int take_away(enum role role, const struct conf *c, const struct user *u,
     return r;
 }
 
+/* When the C library first shrinks the heap of threads it looks into /proc whether it may. Which it
+ * had better do now: later it would fail, harmlessly, but look like an attack. */
+static void *shrink_heap(void *arg)
+{
+    enum { BLOCKS = 8, BLOCK_SIZE = 100 * 1024 }; /* small enough not to be mapped by themselves */
+    void *block[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++)
+        block[i] = xmalloc(BLOCK_SIZE);
+    for (int i = BLOCKS; i-- > 0;)
+        free(block[i]);
+    return arg;
+}
+
+static void settle_heap(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, shrink_heap, NULL) == 0)
+        pthread_join(thread, NULL);
+}
+
 int sandbox_confine(enum role role, const struct conf *c, struct err *err)
 {
     bool root = geteuid() == 0, drop;
@@ -254,6 +275,7 @@ int sandbox_confine(enum role role, const struct conf *c, struct err *err)
         return r;
     invariant(SANDBOX_SANITIZER || thread_count() <= 1);
     tzset(); /* reads a file; the first log line would */
+    settle_heap();
     if (c->process_sandbox == CONF_SANDBOX_ON)
         return take_away(role, c, drop ? &u : NULL, root, err);
     return drop ? become(&u, err) : 0;
