@@ -36,8 +36,8 @@ static const char *const command_names[] = {
     "unknown",   "CAPABILITY",  "NOOP",   "LOGOUT",   "ID",        "STARTTLS", "AUTHENTICATE",
     "LOGIN",     "ENABLE",      "SELECT", "EXAMINE",  "CREATE",    "DELETE",   "RENAME",
     "SUBSCRIBE", "UNSUBSCRIBE", "LIST",   "LSUB",     "NAMESPACE", "STATUS",   "APPEND",
-    "IDLE",      "CHECK",       "CLOSE",  "UNSELECT", "EXPUNGE",   "SEARCH",   "FETCH",
-    "STORE",     "COPY",        "MOVE",   NULL};
+    "IDLE",      "CHECK",       "CLOSE",  "UNSELECT", "EXPUNGE",   "SEARCH",   "SORT",
+    "FETCH",     "STORE",       "COPY",   "MOVE",     NULL};
 
 #define LABEL_NONE      "", none_names
 #define LABEL_PROCESS   "process", none_names

@@ -84,7 +84,7 @@ static void simple(void **state)
     BAD("a UID EXPUNGE", "expected a sequence set after EXPUNGE");
     BAD("a FOO", "unknown command \"FOO\"");
     BAD("a XYZ 1 2", "unknown command \"XYZ\"");
-    BAD("a UID", "expected COPY, EXPUNGE, FETCH, MOVE, SEARCH or STORE after UID");
+    BAD("a UID", "expected COPY, EXPUNGE, FETCH, MOVE, SEARCH, SORT or STORE after UID");
     BAD("a UID NOOP", "unknown command \"UID NOOP\"");
     BAD("a UID UID FETCH 1 FLAGS", "unknown command \"UID UID\"");
     BAD("a \x01\xff\"", "unknown command \"??\"\"");
