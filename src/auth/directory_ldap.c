@@ -336,6 +336,10 @@ struct directory *directory_ldap_new(const struct conf *c, struct err *err)
         ldap_free_urldesc(parsed);
         parsed = NULL;
     }
+    /* libldap initialises itself at the first call, which must not be in several threads. */
+    LDAP *first = NULL;
+    if (ldap_initialize(&first, NULL) == LDAP_SUCCESS)
+        close_connection(first);
     struct directory_ldap *l = xnew(struct directory_ldap);
     directory_init(&l->dir, *c->auth_ldap_secret_attribute ? &with_scram : &without_scram);
     l->url = copy(c->auth_ldap_url);

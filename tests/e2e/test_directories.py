@@ -541,10 +541,6 @@ def everything(slapd, postgres, pam, keys, certs, tmp_path):
     issuer.stop()
 
 
-def authenticate(c, mechanism, text):
-    return c.cmd('AUTHENTICATE %s %s' % (mechanism, base64.b64encode(text.encode()).decode()))
-
-
 def log_in(s, user, password, tls=False):
     with s.connect(tls=tls) as c:
         return c.cmd('LOGIN %s %s' % (user, password))
@@ -559,6 +555,17 @@ def test_server_with_all_directories(everything, slapd, pam, keys):
     assert log_in(s, 'fred', 'secret').status == 'OK'
     assert log_in(s, 'mary', 'hush').status == 'NO'
     assert log_in(s, 'no-such-user', 'x').status == 'NO'
+    for mechanism, text in (('OAUTHBEARER', 'n,,\x01auth=Bearer %s\x01\x01'), ('XOAUTH2', 'user=olga\x01auth=Bearer %s\x01\x01')):
+        for key, want in ((keys['rsa'], 'OK'), (Key('rsa'), 'NO')):
+            with s.connect(tls=True) as c:
+                tag = c.start('AUTHENTICATE %s %s' % (mechanism, base64.b64encode(
+                    (text % key.token('RS256', email='olga')).encode()).decode()))
+                if want == 'NO':  # RFC 7628 section 3.2.3: why, then an answer, then the failure
+                    assert json.loads(base64.b64decode(c.continuation().text))['status']
+                    c.send(b'AQ==\r\n')
+                assert c.wait(tag).status == want, s.text()[-2000:]
+    with s.connect() as c:  # SCRAM-SHA-256 is offered, since some directory has keys
+        assert 'AUTH=SCRAM-SHA-256' in str(c.ok('CAPABILITY').untagged)
     lmtp = Lmtp(s.host, s.lmtp)
     lmtp.lhlo()
     rcpt, _ = lmtp.deliver('a@example.org', ['filer', pam.name, 'fred', 'mary', 'anne', 'no-such-user', 'olga'], b'Subject: x\r\n\r\nx\r\n')

@@ -158,7 +158,11 @@ static void test_settings(void **state)
     (void)state;
     refused("auth.directories = [flie]", "auth.directories: \"flie\" is not known; allowed are "
                                          "file, pam, ldap, sql, oauth2");
-    refused("auth.directories = [ldap, ldap]", "auth.directories: ldap is there twice");
+    refused("auth.directories = [file, file]", "auth.directories: file is there twice");
+#if !MARTLET_WITH_LDAP
+    refused("auth { directories = [ldap] }",
+            "auth.directories: this Martlet was built without ldap");
+#endif
 #if MARTLET_WITH_LDAP
     refused("auth { directories = [ldap] }",
             "auth.ldap.url: it is empty, but auth.directories has ldap");
