@@ -9,7 +9,8 @@
 
 struct directory_file {
     struct directory base;
-    char *path;           /* "": none */
+    char *path; /* "": none */
+    bool keep_case;
     pthread_mutex_t lock; /* of what follows */
     struct file_state state;
     struct users *users;
@@ -27,7 +28,7 @@ static struct users *current(struct directory_file *f)
     struct users *fresh;
     pthread_mutex_lock(&f->lock);
     if (*f->path && file_state_changed(&f->state, f->path)) {
-        fresh = users_load(f->path, &err);
+        fresh = users_load(f->path, f->keep_case, &err);
         if (fresh) {
             users_unref(f->users);
             f->users = fresh;
@@ -97,9 +98,10 @@ struct directory *directory_file_new(const struct conf *c, struct err *err)
     directory_init(&f->base, &ops);
     pthread_mutex_init(&f->lock, NULL);
     f->path = span_dup(span_str(c->auth_users_file));
+    f->keep_case = c->auth_username_case == CONF_CASE_KEEP;
     if (*f->path)
         (void)file_state_changed(&f->state, f->path);
-    f->users = *f->path ? users_load(f->path, err) : users_none();
+    f->users = *f->path ? users_load(f->path, f->keep_case, err) : users_none();
     if (f->users)
         return &f->base;
     file_free(&f->base);

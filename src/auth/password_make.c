@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "auth/password_int.h"
+#include "auth/precis.h"
 #include "base/map.h"
 #include "base/random.h"
 
@@ -67,12 +68,9 @@ static void make_scram(struct span password, struct buf *ret)
     password_scram_make(false, password, SPAN_EMPTY, PASSWORD_SCRAM_ITERATIONS, ret);
 }
 
-int password_make(enum password_kind k, struct span password, struct buf *ret, struct err *err)
+static int make(enum password_kind k, struct span password, struct buf *ret, struct err *err)
 {
     int r;
-    if (!password.n || password.n > PASSWORD_MAX || memchr(password.p, '\0', password.n))
-        return err_set(err, ERR_INVALID, "a password has 1 to %d bytes, none of them NUL",
-                       PASSWORD_MAX);
     switch (k) {
     case PASSWORD_YESCRYPT_SCRAM:
         r = make_crypt("$y$", 0, password, ret, err);
@@ -172,4 +170,17 @@ bool password_examples_check(struct password_examples *x, struct span name, stru
         (void)unused;
     }
     return fits;
+}
+
+/* As it will be prepared when it is presented. */
+int password_make(enum password_kind k, struct span password, struct buf *ret, struct err *err)
+{
+    autobuf prepared = BUF_INIT(PASSWORD_MAX);
+    if (!password.n || password.n > PASSWORD_MAX || precis_password(password, &prepared) < 0)
+        return err_set(err, ERR_INVALID,
+                       "a password has 1 to %d bytes of UTF-8, without control characters",
+                       PASSWORD_MAX);
+    int r = make(k, buf_span(&prepared), ret, err);
+    explicit_bzero(prepared.p, prepared.n);
+    return r;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 
+#include "auth/precis.h"
 #include "auth/users_int.h"
 #include "base/map.h"
 #include "base/utf8.h"
@@ -12,6 +13,7 @@ enum { FILE_MAX = 256 << 20, NAME_MAX_LEN = 255 };
 
 struct users {
     atomic_uint refs;
+    bool keep_case;
     struct buf text;    /* of the file, with NULs behind the secrets */
     struct map by_name; /* to the secrets */
     struct password_examples *examples;
@@ -49,10 +51,15 @@ static int add_line(struct users *u, struct span line, const char *file, unsigne
 {
     struct span l = span_trim(line), name, secrets;
     struct err why;
+    autobuf prepared = BUF_INIT(NAME_MAX_LEN);
     if (!l.n || l.p[0] == '#')
         return 0;
     if (!users_line_split(line, &name, &secrets) || !user_name_valid(name))
         return err_set(err, ERR_INVALID, "%s:%u: not of the form name:password-hash", file, number);
+    if (precis_username(name, u->keep_case, &prepared) < 0)
+        return err_set(err, ERR_INVALID, "%s:%u: " SPAN_FMT " is not a user name (RFC 8265)", file,
+                       number, SPAN_ARG(name));
+    name = buf_span(&prepared);
     if (password_secrets_valid(secrets, &why) < 0)
         return err_set(err, ERR_INVALID, "%s:%u: %s", file, number, why.text);
     if (map_get(&u->by_name, name))
@@ -110,9 +117,10 @@ struct users *users_none(void)
     return u;
 }
 
-struct users *users_load(const char *file, struct err *err)
+struct users *users_load(const char *file, bool keep_case, struct err *err)
 {
     struct users *u = users_none();
+    u->keep_case = keep_case;
     if (users_read_file(file, &u->text, err) == 0 && parse(u, file, err) == 0)
         return u;
     users_unref(u);

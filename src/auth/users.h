@@ -7,9 +7,10 @@
  * password) mary:{PLAIN}a password
  *
  * Further fields after the secrets, separated by colons as in passwd(5), are ignored; {PLAIN} goes
- * to the end of the line. Names are 1 to 255 bytes of UTF-8 without control characters, compared
- * exactly. Ownership: reference-counted, any thread; the contents never change.
- * Failure: a sentence with file and line. */
+ * to the end of the line. Names are 1 to 255 bytes of UTF-8, and prepared when the file is read
+ * (auth/precis.h; keep_case: auth.username_case); others ask with prepared names. Ownership:
+ * reference-counted, any thread; the contents never change. Failure: a sentence with file and line.
+ */
 #ifndef AUTH_USERS_H
 #define AUTH_USERS_H
 
@@ -17,7 +18,7 @@
 
 struct users;
 
-struct users *users_load(const char *file, struct err *err) must_check;
+struct users *users_load(const char *file, bool keep_case, struct err *err) must_check;
 struct users *users_none(void);
 struct users *users_ref(struct users *u);
 void users_unref(struct users *u);

@@ -1,6 +1,6 @@
 /* Which user an address belongs to: directories know whole addresses and local parts, with and
  * without a detail. They block, so that workers ask them. */
-#include "auth/users.h"
+#include "auth/precis.h"
 #include "base/logline.h"
 #include "daemon/auth/auth.h"
 
@@ -43,10 +43,11 @@ static bool domain_is_ours(const struct conf *c, struct span domain)
     return false;
 }
 
-static void put_try(struct buf *to, struct span name)
+/* As names are known to directories. */
+static void put_try(struct buf *to, const struct conf *c, struct span name)
 {
-    if (user_name_valid(name))
-        buf_put_span(to, name);
+    if (precis_username(name, c->auth_username_case == CONF_CASE_KEEP, to) < 0)
+        buf_reset(to);
 }
 
 static void lookup_free(struct lookup *k)
@@ -104,18 +105,18 @@ static void make_tries(struct lookup *k, const struct conf *c, struct span addre
     bool ours = domain_is_ours(c, domain);
     if (shorter.n < local.n)
         buf_put_span(&k->detail, span_skip(local, shorter.n + strlen(c->lmtp_detail_delimiter)));
-    put_try(&k->tries[0], address);
+    put_try(&k->tries[0], c, address);
     if (domain.n && shorter.n < local.n) {
         autobuf whole = BUF_INIT(USER_NAME_MAX);
         buf_put_span(&whole, shorter);
         buf_put_byte(&whole, '@');
         buf_put_span(&whole, domain);
-        put_try(&k->tries[1], buf_span(&whole));
+        put_try(&k->tries[1], c, buf_span(&whole));
     }
     if (ours && domain.n)
-        put_try(&k->tries[2], local);
+        put_try(&k->tries[2], c, local);
     if (ours)
-        put_try(&k->tries[3], shorter);
+        put_try(&k->tries[3], c, shorter);
     k->any = *c->auth_any_user_password && k->tries[3].n;
 }
 

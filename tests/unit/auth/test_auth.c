@@ -13,7 +13,7 @@ static struct users *load(const char *text, struct err *err)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    struct users *u = users_load(path, err);
+    struct users *u = users_load(path, true, err);
     close(fd);
     return u;
 }

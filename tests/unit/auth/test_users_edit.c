@@ -131,7 +131,7 @@ static void test_lock(void **state)
         assert_int_equal(pthread_create(&t[i], NULL, add_many, names[i]), 0);
     for (size_t i = 0; i < 3; i++)
         pthread_join(t[i], NULL);
-    struct users *u = users_load(file, &err);
+    struct users *u = users_load(file, true, &err);
     assert_int_equal(users_count(u), 30);
     users_unref(u);
     unlink(file);
