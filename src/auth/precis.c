@@ -332,6 +332,15 @@ int precis_username(struct span name, bool keep_case, struct buf *ret)
     return r;
 }
 
+void precis_adopt(struct buf *name, bool keep_case)
+{
+    autobuf prepared = BUF_INIT(name->max);
+    if (precis_username(buf_span(name), keep_case, &prepared) < 0)
+        return;
+    buf_reset(name);
+    buf_put_span(name, buf_span(&prepared));
+}
+
 int precis_password(struct span password, struct buf *ret)
 {
     size_t begin = ret->n;

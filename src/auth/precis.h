@@ -15,6 +15,8 @@ enum { PRECIS_MAX = 2048 }; /* bytes; longer ones are invalid */
 
 /* Appends. keep_case: "Fred" and "fred" are two. */
 int precis_username(struct span name, bool keep_case, struct buf *ret) must_check;
+/* A name as a directory has it; one that cannot be prepared stays as it is. */
+void precis_adopt(struct buf *name, bool keep_case);
 int precis_password(struct span password, struct buf *ret) must_check;
 
 #endif

@@ -184,7 +184,7 @@ bool gs2_parse(struct span *s, struct gs2 *ret)
         ret->binding = span_skip(flag, 2);
     else if (flag.n != 1 || (ret->flag != 'n' && ret->flag != 'y'))
         return false;
-    if (authzid.n && (!span_starts(authzid, SPAN("a=")) || authzid.n == 2))
+    if (authzid.n && !span_starts(authzid, SPAN("a="))) /* GNU SASL sends "a=" for none */
         return false;
     ret->authzid = span_skip(authzid, 2);
     *s = rest;

@@ -227,6 +227,7 @@ static void on_looked(void *arg)
     struct attempt *t = arg;
     t->working = false;
     directories_unref(take_ptr(t->directories));
+    precis_adopt(&t->entry.name, t->setup.keep_case);
     if (t->acting) {
         on_found(t);
         return;

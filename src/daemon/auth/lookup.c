@@ -19,7 +19,8 @@ struct lookup {
     struct directories *directories;
     struct buf tries[TRIES_MAX]; /* in this order; empty ones are not asked for */
     struct buf detail;           /* that the second and the last one leave out */
-    bool any;                    /* the last one is known whoever it is */
+    bool keep_case;
+    bool any; /* the last one is known whoever it is */
     struct directory_entry entry;
     int error;
     size_t found; /* which of them */
@@ -80,6 +81,7 @@ static void on_looked(void *arg)
         k->found = TRIES_MAX - 1;
         k->error = 0;
     }
+    precis_adopt(&k->entry.name, k->keep_case);
     if (k->error == ERR_BUSY)
         log_event(LOG_WARNING, "lookup-failed", "reason", k->why.text, NULL);
     r.u.user_found.id = k->id;
@@ -117,6 +119,7 @@ static void make_tries(struct lookup *k, const struct conf *c, struct span addre
         put_try(&k->tries[2], c, local);
     if (ours)
         put_try(&k->tries[3], c, shorter);
+    k->keep_case = c->auth_username_case == CONF_CASE_KEEP;
     k->any = *c->auth_any_user_password && k->tries[3].n;
 }
 

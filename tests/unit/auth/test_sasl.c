@@ -218,7 +218,7 @@ static void test_scram_first(void **state)
                                       "n,,n=us=er,r=x",
                                       "n,b=x,n=user,r=x",
                                       "n,,n=user,r=",
-                                      "n,a=,n=u,r=x",
+                                      "n,x=,n=u,r=x",
                                       "p=,,n=u,r=x",
                                       "p=tls-unique,,n=user,r=x"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
