@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <pwd.h>
 #include <security/pam_appl.h>
-#include <semaphore.h>
 
 #include "auth/directory_int.h"
 #include "auth/users.h"
@@ -18,7 +17,9 @@ enum { TURN_WAIT_US = 20 * 1000000 };
 struct directory_pam {
     struct directory base;
     char *service;
-    sem_t turns;
+    pthread_mutex_t lock; /* of turns */
+    pthread_cond_t freed;
+    uint64_t turns;
 };
 
 static struct directory_pam *of(struct directory *d)
@@ -90,10 +91,22 @@ static int take_turn(struct directory_pam *p, struct err *err)
 {
     uint64_t until = clock_monotonic_us() + TURN_WAIT_US;
     struct timespec ts = {(time_t)(until / 1000000), (long)(until % 1000000) * 1000};
-    while (sem_clockwait(&p->turns, CLOCK_MONOTONIC, &ts) < 0)
-        if (errno != EINTR)
-            return err_set(err, ERR_BUSY, "pam: too many others wait");
-    return 0;
+    int r = 0;
+    pthread_mutex_lock(&p->lock);
+    while (!p->turns && r != ETIMEDOUT)
+        r = pthread_cond_timedwait(&p->freed, &p->lock, &ts);
+    bool got = p->turns > 0;
+    p->turns -= got;
+    pthread_mutex_unlock(&p->lock);
+    return got ? 0 : err_set(err, ERR_BUSY, "pam: too many others wait");
+}
+
+static void give_turn(struct directory_pam *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->turns++;
+    pthread_cond_signal(&p->freed);
+    pthread_mutex_unlock(&p->lock);
 }
 
 /* Modules may change the name (pam_krb5 and the like). */
@@ -146,7 +159,7 @@ static int pam_check(struct directory *d, struct span name, struct span password
     r = ask(p, user, secret, ret, err);
     explicit_bzero(secret, password.n);
     bool known = r == PAM_SUCCESS || system_has(user, &system_errno);
-    sem_post(&p->turns);
+    give_turn(p);
     if (r == PAM_SUCCESS)
         return 0;
     if (err)
@@ -165,7 +178,7 @@ static int ask_account(struct directory_pam *p, const char *user, bool *ret_disa
     directory_entry_init(&ignored);
     int status = ask(p, user, NULL, &ignored, err);
     directory_entry_done(&ignored);
-    sem_post(&p->turns);
+    give_turn(p);
     *ret_disabled = status != PAM_SUCCESS;
     return cannot_say(status) ? ERR_BUSY : 0;
 }
@@ -188,7 +201,8 @@ static int pam_find(struct directory *d, struct span name, enum directory_purpos
 static void pam_free(struct directory *d)
 {
     struct directory_pam *p = of(d);
-    sem_destroy(&p->turns);
+    pthread_cond_destroy(&p->freed);
+    pthread_mutex_destroy(&p->lock);
     free(p->service);
     free(p);
 }
@@ -204,6 +218,12 @@ struct directory *directory_pam_new(const struct conf *c, struct err *err)
     struct directory_pam *p = xnew(struct directory_pam);
     directory_init(&p->base, &ops);
     p->service = span_dup(span_str(c->auth_pam_service));
-    sem_init(&p->turns, 0, (unsigned)c->auth_pam_parallel);
+    p->turns = c->auth_pam_parallel;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->freed, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&p->lock, NULL);
     return &p->base;
 }
