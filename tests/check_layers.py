@@ -25,7 +25,8 @@ LEVEL = {folder: level for level, folders in enumerate(LAYERS) for folder in fol
 LIBRARIES = {
     r'uv\.h|uv/.*': {'io', 'daemon'},
     r'lmdb\.h': {'index', 'text'},
-    r'openssl/.*': {'io', 'sasl', 'auth'},
+    r'openssl/(?!evp\.h).*': {'io', 'sasl', 'auth'},
+    r'openssl/evp\.h': {'io', 'sasl', 'auth', 'lmtp'},  # lmtp: the hash that tells a delivery from another
     r'security/.*': {'auth'},
     r'unicode/.*': {'auth'},
     r'crypt\.h|argon2\.h|jansson\.h|curl/.*': {'auth'},
