@@ -62,6 +62,7 @@ static const char *const common[] = {"/usr/lib",
                                      "/lib",
                                      "/lib64",
                                      "/etc/ld.so.cache",
+                                     "/etc/ssl/openssl.cnf",
                                      "/etc/localtime",
                                      "/dev/urandom",
                                      "/dev/null",
@@ -172,7 +173,7 @@ static void allow_auth(struct rules *r, const struct conf *c)
     sandbox_auth_needs(c, &granted_needs);
     buf_reset(&granted);
     put_auth_dirs(&granted, c);
-    allow(r, "/etc/ssl", READ);
+    allow(r, "/etc/ssl/certs", READ);
     for (rest = buf_span(&granted); span_split(&rest, '\n', &line);) {
         autofree char *dir = span_dup(line);
         allow(r, dir, READ);
