@@ -430,12 +430,12 @@ def test_json(own_server):
     c.send(b'a ID ("name" "x\\"} {\\"event\\":\\"login\\"}")\r\n')
     c.send(b'b LOGIN {9+}\r\nj\xff\xc3\x9b[\x1b"\\z wrong\r\n')
     assert c.wait('b').status in ('NO', 'BAD')
-    login(s, 'J\u00f6rg "x"').ok('LOGOUT')
+    login(s, 'j\u00f6rg "x"').ok('LOGOUT')
     assert wait_for(lambda: any('"disconnect"' in x for x in s.output))
     lines = [x for x in s.output if x.startswith('{')]
     seen = [json.loads(x) for x in lines]
     assert {'login', 'disconnect'} <= {x['event'] for x in seen}
-    assert any(x.get('user') == 'J\u00f6rg "x"' for x in seen)
+    assert any(x.get('user') == 'j\u00f6rg "x"' for x in seen)
     for x in seen:
         assert all(isinstance(v, str) for v in x.values()) and {'t', 'level', 'prog', 'event'} <= x.keys()
 
