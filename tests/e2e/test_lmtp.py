@@ -1,6 +1,7 @@
 """Delivery by LMTP, then read by IMAP. RFC 2033; RFC 2034, RFC 2920, RFC 5321 section 4."""
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from support import mails
 from support.imap import SLOW, Closed, LitPlus
 from support.lmtp import Lmtp
-from support.server import PASSWORD, children
+from support.server import BUILD_TYPE, PASSWORD, ROOT, children
 
 M = b'From: a@example.org\r\nSubject: delivered\r\n\r\nbody\r\n.leading dot\r\n..two\r\n.\r\nend\r\n'
 
@@ -406,3 +407,59 @@ def test_smtputf8(lmtp, session, user):
     head = c.ok('FETCH 1 BODY.PEEK[HEADER]').fetch()[1]['BODY[HEADER]'].decode()
     assert head.startswith('Return-Path: <jürgen@exämple.org>\r\nDelivered-To: %s+ärger@exämple.org\r\n' % user)
     assert 'with UTF8LMTP' in head
+
+
+class Tool:
+    def __init__(self, s):
+        self.program = os.path.join(ROOT, 'build-' + BUILD_TYPE, 'src', 'tools', 'martletctl')
+        self.common = ['-c', s.dir + '/martlet.conf']
+
+    def __call__(self, *words, stdin=b'', code=0):
+        r = subprocess.run([self.program, *self.common, 'deliver', *words], input=stdin, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, timeout=60)
+        assert r.returncode == code, (r.returncode, r.stderr)
+        return r.stderr.decode()
+
+
+TEMPFAIL, NOUSER, NOINPUT, CANTCREAT, USAGE = 75, 67, 66, 73, 64
+
+
+@pytest.mark.martlet('martletctl')
+def test_martletctl_deliver(server, session, user):
+    tool = Tool(server)
+    c = session('INBOX')
+    c.ok('CREATE "a b+=c/sub"')
+    message = b'From somebody Mon Nov 23 00:00:00 2026\nSubject: piped\n\n.dot\n..\n.\nend'
+    tool(user, stdin=message)
+    tool('-f', '<>', '--mailbox', 'a b+=c/sub', user + '@example.org', stdin=message.replace(b'\n', b'\r\n'))
+    tool('--sender', 'jürgen@exämple.org', '--mailbox', 'nowhere', user, stdin=message)
+    c.noop()
+    items = c.ok('FETCH 1:2 BODY.PEEK[]').fetch()
+    want = b'Subject: piped\r\n\r\n.dot\r\n..\r\n.\r\nend\r\n'
+    assert items[1]['BODY[]'].endswith(b'\r\n' + want) and b'From somebody' not in items[1]['BODY[]']
+    assert items[1]['BODY[]'].startswith(b'Return-Path: <')
+    assert items[2]['BODY[]'].startswith('Return-Path: <jürgen@exämple.org>\r\n'.encode())
+    c.select('a b+=c/sub')
+    body = c.ok('FETCH 1 BODY.PEEK[]').fetch()[1]['BODY[]']
+    assert body.startswith(b'Return-Path: <>\r\n') and body.endswith(b'\r\n' + want)
+
+
+@pytest.mark.martlet('martletctl')
+@pytest.mark.settings('lmtp.message_max=2kb', 'auth.any_user_password=""', 'lmtp.socket_mode=0600')
+def test_martletctl_deliver_fails(own_server):
+    """sysexits(3), for mailers."""
+    with open(own_server.dir + '/users', 'w') as f:
+        f.write('anna:{PLAIN}x\nbert:{PLAIN}x\n')
+    own_server.process.send_signal(signal.SIGHUP)
+    tool = Tool(own_server)
+    deadline = time.monotonic() + 10 * SLOW
+    while 'event=reloaded' not in own_server.text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    tool('anna', stdin=M)
+    assert 'nobody: 550 5.1.1' in tool('nobody', stdin=M, code=NOUSER)
+    assert 'nobody: 550 5.1.1' in tool('anna', 'nobody', 'bert', stdin=M, code=NOUSER)  # the others got it
+    assert '552 5.3.4' in tool('anna', stdin=M * 30, code=CANTCREAT)
+    tool('anna', stdin=b'', code=NOINPUT)
+    tool('a>b', stdin=M, code=USAGE)
+    own_server.stop()
+    tool('anna', stdin=M, code=TEMPFAIL)

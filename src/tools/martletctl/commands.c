@@ -23,6 +23,8 @@ const struct option_spec ctl_options[OPTION_COUNT] = {
     [OPTION_PROTOCOLS] = {"protocols", 0, "LIST", "for these only: imap,smtp"},
     [OPTION_EXPIRES] = {"expires", 0, "WHEN", "90d, 12h, 2w, or a day: 2030-12-31"},
     [OPTION_MINUTES] = {"minutes", 0, "N", "for how long (default: 15)"},
+    [OPTION_MAILBOX] = {"mailbox", 0, "NAME", "into this mailbox, if there is one"},
+    [OPTION_SENDER] = {"sender", 'f', "ADDRESS", "envelope sender (default: your login name)"},
 };
 
 const struct command ctl_commands[] = {
@@ -94,6 +96,12 @@ const struct command ctl_commands[] = {
      run_quarantine_list},
     {"quarantine release", "ACCOUNT", 0, "serve such an account again", NULL,
      run_quarantine_release},
+
+    {"deliver", "USER...", TAKES(MAILBOX) | TAKES(SENDER), "deliver a message from standard input",
+     "By LMTP, for pipes and .forward files. Exit codes are those of sysexits.h: 75 (EX_TEMPFAIL) "
+     "means\n"
+     "to try again. A user may be an address, as user+detail.",
+     run_deliver},
 
     {"mailbox list", "USER", 0, "the mailboxes of a user", NULL, run_mailbox_list},
     {"mailbox stat", "USER MAILBOX", 0, "messages, sizes and numbers of a mailbox", NULL,

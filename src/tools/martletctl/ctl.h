@@ -46,6 +46,8 @@ enum option_id {
     OPTION_PROTOCOLS,
     OPTION_EXPIRES,
     OPTION_MINUTES,
+    OPTION_MAILBOX,
+    OPTION_SENDER,
     OPTION_COUNT
 };
 #define TAKES(name) (UINT64_C(1) << OPTION_##name)
@@ -154,6 +156,7 @@ int run_app_password_list(struct ctl *c);
 int run_app_password_revoke(struct ctl *c);
 int run_config_check(struct ctl *c);
 int run_config_show(struct ctl *c);
+int run_deliver(struct ctl *c);
 int run_mailbox_list(struct ctl *c);
 int run_mailbox_stat(struct ctl *c);
 int run_mailbox_create(struct ctl *c);
