@@ -57,7 +57,8 @@ static void lookup(void *ctx, struct span address, lmtp_lookup_done *done, void 
     struct span local = span_head(address, MIN(at == SPAN_NPOS ? address.n : at, (size_t)63)), user;
     (void)span_split(&local, '+', &user);
     memcpy(l->user, user.p, user.n);
-    memcpy(l->detail, local.p, local.n);
+    if (local.n)
+        memcpy(l->detail, local.p, local.n);
 }
 
 static void deliver(void *ctx, const struct lmtp_delivery *d, lmtp_deliver_done *done, void *arg)
