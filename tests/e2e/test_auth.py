@@ -65,6 +65,7 @@ def site(tokens):
     yield s
     s.stop()
     s.check_output()
+    assert 'sandbox-violation' not in s.text()
     s.remove()
     shutil.rmtree(directory)
 
