@@ -1,5 +1,6 @@
 #include "daemon/auth/attempt.h"
 
+#include "auth/password.h"
 #include "auth/precis.h"
 #include "auth/sasl.h"
 #include "auth/users.h"
@@ -218,6 +219,14 @@ static void look(void *arg)
         t->error = directories_token(d, secret, &t->entry, &t->why);
     else
         t->error = directories_find(d, name, DIRECTORY_LOGIN, &t->entry, &t->why);
+    if (!t->acting && t->sasl.ask == SASL_ASK_KEYS && everybody_is_known(t)) {
+        const char *any = t->auth->daemon->conf->auth_any_user_password;
+        buf_put_span(&t->entry.name, name);
+        for (int i = 0; i < 2; i++)
+            password_scram_make(i == DIRECTORY_SCRAM_SHA256, span_str(any), SPAN_EMPTY, 4096,
+                                &t->entry.scram[i]);
+        t->error = 0;
+    }
 }
 
 static void proceed(struct attempt *t, enum sasl_result result);
