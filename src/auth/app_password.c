@@ -458,6 +458,15 @@ void app_passwords_free(struct app_passwords *a)
     free(a);
 }
 
+bool app_passwords_any(struct app_passwords *a)
+{
+    pthread_mutex_lock(&a->lock);
+    refresh(a);
+    bool any = a->by_user.count > 0;
+    pthread_mutex_unlock(&a->lock);
+    return any;
+}
+
 static bool service_good(const struct held *h, struct span service)
 {
     struct span rest = span_str(h->services), word;

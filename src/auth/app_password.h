@@ -49,6 +49,7 @@ struct app_passwords;
 struct app_passwords *app_passwords_new(const char *file);
 void app_passwords_free(struct app_passwords *a);
 /* Could it be one by its form? Only then anybody need be asked. */
+bool app_passwords_any(struct app_passwords *a); /* has anybody one? */
 bool app_password_looks_like(struct span password);
 /* ret_name: malloc'd. ERR_NOT_FOUND: no. ERR_BUSY: the file cannot be read (a broken new file
  * leaves the old one in force and is logged). */

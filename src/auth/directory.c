@@ -202,6 +202,16 @@ bool directories_have_scram(const struct directories *d)
     return false;
 }
 
+bool directories_all_scram(struct directories *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        const struct directory_ops *ops = d->of[i]->ops;
+        if (ops->passwords && !(ops->all_scram && ops->all_scram(d->of[i])))
+            return false;
+    }
+    return !app_passwords_any(d->app_passwords);
+}
+
 bool directories_have_tokens(const struct directories *d)
 {
     for (size_t i = 0; i < d->count; i++)

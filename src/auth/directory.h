@@ -56,6 +56,10 @@ struct directory *directories_at(struct directories *d, size_t i);
  * the choice of mechanisms. */
 bool directories_have_passwords(const struct directories *d);
 bool directories_have_scram(const struct directories *d);
+/* Is SCRAM good for everybody: each password has keys, and there are no application passwords?
+ * Clients take the strongest mechanism that is offered, and do not try another one. Looks at
+ * files. */
+bool directories_all_scram(struct directories *d);
 bool directories_have_tokens(const struct directories *d);
 
 /* Is there such a user, and what is known? The first directory that knows the name answers. A

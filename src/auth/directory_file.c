@@ -77,6 +77,14 @@ static int file_check(struct directory *d, struct span name, struct span passwor
     return r < 0 || fits ? r : err_set(err, ERR_DENIED, "file: wrong password");
 }
 
+static bool file_all_scram(struct directory *d)
+{
+    struct users *u = current(of(d));
+    bool all = users_all_scram(u);
+    users_unref(u);
+    return all;
+}
+
 static void file_free(struct directory *d)
 {
     struct directory_file *f = of(d);
@@ -91,6 +99,7 @@ struct directory *directory_file_new(const struct conf *c, struct err *err)
     static const struct directory_ops ops = {.name = "file",
                                              .passwords = true,
                                              .scram = true,
+                                             .all_scram = file_all_scram,
                                              .find = file_find,
                                              .check = file_check,
                                              .free = file_free};

@@ -9,6 +9,7 @@
 struct directory_ops {
     const char *name;
     bool passwords, scram, tokens;
+    bool (*all_scram)(struct directory *d); /* NULL: not known */
     int (*find)(struct directory *d, struct span name, enum directory_purpose why,
                 struct directory_entry *ret, struct err *err);
     int (*check)(struct directory *d, struct span name, struct span password,

@@ -46,6 +46,8 @@ bool password_check(struct span secrets, struct span password) must_check;
 /* The SCRAM keys among the secrets, in the form "iterations,salt,StoredKey,ServerKey"; from
  * {PLAIN} they are made (with a new salt each time). False: there are none. */
 bool password_scram(struct span secrets, bool sha256, struct buf *ret) must_check;
+/* Whether there are keys for SCRAM-SHA-256 among them, or can be. Cheap. */
+bool password_has_scram(struct span secrets);
 int password_scram_parse(struct span keys, bool sha256, struct password_scram *ret) must_check;
 
 /* New secrets. YESCRYPT_SCRAM, the default, makes all password mechanisms work at once. */

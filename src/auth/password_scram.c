@@ -98,3 +98,14 @@ void password_scram_make(bool sha256, struct span password, struct span salt, ui
     password_scram_put(&s, ret);
     explicit_bzero(&s, sizeof(s));
 }
+
+bool password_has_scram(struct span secrets)
+{
+    struct span word;
+    secrets = span_starts(secrets, SPAN("!")) ? span_skip(secrets, 1) : secrets;
+    while (span_split(&secrets, ' ', &word))
+        if (span_istarts(word, SPAN("{SCRAM-SHA-256}")) ||
+            span_istarts(word, SPAN("SCRAM-SHA-256$")) || span_istarts(word, SPAN("{PLAIN}")))
+            return true;
+    return false;
+}

@@ -173,3 +173,19 @@ bool users_check(const struct users *u, struct span name, struct span password)
     bool disabled, found = users_find(u, name, &secrets, &disabled);
     return password_examples_check(u->examples, name, secrets, password) && found;
 }
+
+bool users_all_scram(const struct users *u)
+{
+    size_t pos = 0;
+    struct span name;
+    void *value;
+    while (map_next(&u->by_name, &pos, &name, &value)) {
+        struct span secrets;
+        bool disabled;
+        if (!users_find(u, name, &secrets, &disabled) || disabled || span_eq(secrets, SPAN("*")))
+            continue;
+        if (!password_has_scram(secrets))
+            return false;
+    }
+    return true;
+}

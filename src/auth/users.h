@@ -27,6 +27,8 @@ bool users_exists(const struct users *u, struct span name);
 bool users_find(const struct users *u, struct span name, struct span *ret_secrets,
                 bool *ret_disabled);
 size_t users_count(const struct users *u);
+/* Can everybody who has a password log in by SCRAM? */
+bool users_all_scram(const struct users *u);
 
 /* Is this the user's password (whether disabled or not)? Costs the same for an unknown user as for
  * a wrong password. Slow on purpose. */

@@ -26,6 +26,7 @@ struct conf_origin {
 
 enum conf_case { CONF_CASE_FOLD, CONF_CASE_KEEP };
 
+enum conf_scram { CONF_SCRAM_AUTO, CONF_SCRAM_ON, CONF_SCRAM_OFF };
 enum conf_literal { CONF_LITERAL_PLUS, CONF_LITERAL_MINUS };
 
 enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
@@ -82,6 +83,7 @@ struct conf {
     uint64_t auth_username_case; /* enum conf_case */
     struct conf_list auth_masters;
     const char *auth_anonymous_user;
+    uint64_t auth_scram;                                 /* enum conf_scram */
     const char *auth_any_user_password;                  /* secret */
     uint64_t auth_failure_delay, auth_failure_delay_max; /* milliseconds */
     struct conf_list auth_mta_listen;                    /* paths */

@@ -210,6 +210,12 @@ const struct setting conf_settings[] = {
          "and name the user as authorisation identity. Logged with both names."),
     STRING("auth.anonymous_user", auth_anonymous_user, "\"\"",
            "The account that AUTHENTICATE ANONYMOUS (RFC 4505) opens, for anybody. Empty: none."),
+    CHOICE(
+        "auth.scram", auth_scram, "auto", "auto on off",
+        "Offer SCRAM. Clients take the strongest mechanism that is offered, and fail if the user\n"
+        "has no keys for it or they have an app password. auto: while every user of the users\n"
+        "file who has a password has keys, there are no app passwords, and no other directory\n"
+        "checks passwords."),
     SECRET("auth.any_user_password", auth_any_user_password, "\"\"",
            "For tests: every name logs in with this password and gets an account. Refused unless\n"
            "every listener is on a loopback address."),

@@ -59,7 +59,7 @@ def site(tokens):
     users = ''.join('%s:%s\n' % u for u in (('fred', keys('pencil')), ('Mary', keys('hush')), ('paul', crypt),
                                             ('anne', '!' + keys('pencil')), ('admin', keys('root')),
                                             ('jörg', keys('a z'))))
-    s = start(directory, users, 'auth.directories=["file","oauth2"]', 'auth.masters=["admin"]',
+    s = start(directory, users, 'auth.directories=["file","oauth2"]', 'auth.masters=["admin"]', 'auth.scram=on',
               'auth.anonymous_user=guest', 'auth.oauth2.introspection_url=' + tokens.url + '/introspect',
               'auth.oauth2.client_id="mail:1"', 'auth.oauth2.client_secret="s&ecret"', 'auth.oauth2.user_claim=username')
     yield s

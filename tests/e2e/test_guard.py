@@ -278,3 +278,29 @@ def test_postfix_authenticates_senders(users):
         assert all(' peer=127.0.0.1 service=smtp ' in line for line in lines)
     finally:
         p.stop()
+
+
+# -- what is offered
+
+def test_scram_is_for_everybody(users):
+    """auth.scram = auto: clients take the strongest mechanism and try no other; so SCRAM is offered only while
+    each password has keys for it."""
+    def offered():
+        c = Imap(users.host, users.imap)
+        caps = set(c.ok('CAPABILITY').one('CAPABILITY').data)
+        c.close()
+        return 'AUTH=SCRAM-SHA-256' in caps
+    assert not offered()  # fred and mary have crypt hashes only
+    path = os.path.join(users.dir, 'users')
+    with open(path) as f:
+        before = f.read()
+    keys = '{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,' \
+           'wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU='
+    for text, want in ((''.join(line + ' ' + keys + '\n' for line in before.splitlines()), True), (before, False)):
+        with open(path + '.new', 'w') as f:
+            f.write(text)
+        os.rename(path + '.new', path)
+        deadline = time.monotonic() + 15 * SLOW
+        while offered() != want:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)

@@ -340,7 +340,7 @@ static struct sasl_offer offer_to(const struct auth *a, struct span service,
     const struct directories *d = a->directories;
     return (struct sasl_offer){
         .passwords = directories_have_passwords(d) || *a->daemon->conf->auth_any_user_password,
-        .scram = directories_have_scram(d),
+        .scram = a->scram,
         .tokens = directories_have_tokens(d),
         .anonymous = *a->daemon->conf->auth_anonymous_user && span_eq(service, SPAN("imap")),
         .secure = peer->secure,

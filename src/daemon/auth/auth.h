@@ -11,7 +11,7 @@
 #include "daemon/auth/mta.h"
 #include "daemon/skeleton.h"
 
-enum { ATTEMPTS_MAX = 20000 };
+enum { ATTEMPTS_MAX = 20000, LOOK_MS = 5000 };
 
 struct auth {
     struct daemon *daemon;
@@ -21,6 +21,8 @@ struct auth {
     unsigned char scram_key[SASL_KEY_SIZE];
     struct list clients; /* login and mail processes */
     struct list mta_ports;
+    bool scram;             /* is offered */
+    struct loop_timer look; /* whether it still is good for everybody */
     size_t attempt_count;
 };
 

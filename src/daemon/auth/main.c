@@ -184,6 +184,31 @@ static void tell_all_mechanisms(struct auth *a)
     list_each(c, &a->clients, link) tell_mechanisms(c);
 }
 
+/* auth.scram = auto: files change without a reload. */
+static bool scram_is_good(const struct auth *a)
+{
+    switch (a->daemon->conf->auth_scram) {
+    case CONF_SCRAM_ON:
+        return directories_have_scram(a->directories);
+    case CONF_SCRAM_AUTO:
+        return directories_have_scram(a->directories) && directories_all_scram(a->directories);
+    default:
+        return false;
+    }
+}
+
+static void on_look(struct loop_timer *t)
+{
+    struct auth *a = container_of(t, struct auth, look);
+    bool good = scram_is_good(a);
+    loop_timer_set(a->daemon->loop, &a->look, LOOK_MS);
+    if (good == a->scram)
+        return;
+    a->scram = good;
+    log_event(LOG_INFO, "scram", "offered", good ? "yes" : "no", NULL);
+    tell_all_mechanisms(a);
+}
+
 static void on_peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     static const struct channel_ops ops = {on_message, on_closed};
@@ -262,6 +287,8 @@ static int on_start_daemon(struct daemon *daemon, struct err *err)
     if (!a->directories)
         return err->code;
     random_bytes(a->scram_key, sizeof(a->scram_key));
+    a->scram = scram_is_good(a);
+    loop_timer_set(daemon->loop, &a->look, LOOK_MS);
     tell_all_mechanisms(a);
     throttle_init(&a->throttle, daemon->conf->auth_failure_delay,
                   daemon->conf->auth_failure_delay_max);
@@ -284,6 +311,7 @@ static void on_reload(struct daemon *daemon)
     }
     directories_unref(a->directories);
     a->directories = fresh;
+    a->scram = scram_is_good(a);
     tell_all_mechanisms(a);
     a->throttle.base_ms = daemon->conf->auth_failure_delay;
     a->throttle.max_ms = daemon->conf->auth_failure_delay_max;
@@ -305,5 +333,6 @@ int main(void)
     static struct auth a; /* reachable until the very end, for leak checkers */
     list_init(&a.clients);
     list_init(&a.mta_ports);
+    loop_timer_init(&a.look, on_look);
     return daemon_run(ROLE_AUTH, &ops, &a);
 }

@@ -354,7 +354,8 @@ static void test_signature_refused(void **state)
         struct server s = {0};
         serve(&u, &a, &s);
         assert_false(a.connected);
-        assert_true(s.failed);
+        /* A client that is shown nonsense may be gone before its alert has been read. */
+        assert_true(s.failed || hows[i] == NONSENSE);
         assert_int_equal(s.done, 1);
     }
 }
