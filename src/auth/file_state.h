@@ -11,7 +11,7 @@
 struct file_state {
     uint64_t device, inode, size;
     int64_t mtime[2], changed[2];
-    bool there;
+    uint64_t there; /* no padding: states are compared as octets */
 };
 
 /* True if it is not what it was at the last call (the first: as if there had been none). */

@@ -38,6 +38,7 @@ struct jwt_keys {
 int base64url_decode(struct span s, struct buf *out)
 {
     autobuf plain = BUF_INIT(2 * JWT_KEYS_TEXT_MAX);
+    invariant(s.n == 0 || s.p != NULL);
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '+' || s.p[i] == '/' || s.p[i] == '=')
             return ERR_INVALID;

@@ -147,11 +147,12 @@ enum sasl_result scram_answer(struct sasl *s, int error, const struct directory_
 {
     struct scram *x = s->scram;
     bool sha256 = s->mechanism->flags & SASL_SHA256;
+    invariant(error != 0 || e != NULL);
     const struct buf *keys =
-        error < 0 ? NULL : &e->scram[sha256 ? DIRECTORY_SCRAM_SHA256 : DIRECTORY_SCRAM_SHA1];
+        error != 0 ? NULL : &e->scram[sha256 ? DIRECTORY_SCRAM_SHA256 : DIRECTORY_SCRAM_SHA1];
     if (!keys || !keys->n || password_scram_parse(buf_span(keys), sha256, &x->keys) < 0)
         fake_keys(s);
-    x->fake |= error < 0 || e->disabled;
+    x->fake |= error != 0 || e->disabled;
     if (error == 0)
         buf_put_span(&x->account, buf_span(&e->name));
     buf_put_lit(&s->out, "r=");

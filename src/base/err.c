@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
-int err_set(struct err *err, int code, const char *fmt, ...)
+void err_text(struct err *err, int code, const char *fmt, ...)
 {
     if (err) {
         va_list ap;
@@ -12,10 +12,9 @@ int err_set(struct err *err, int code, const char *fmt, ...)
         vsnprintf(err->text, sizeof(err->text), fmt, ap);
         va_end(ap);
     }
-    return code;
 }
 
-int err_set_errno(struct err *err, const char *fmt, ...)
+int err_text_errno(struct err *err, const char *fmt, ...)
 {
     int saved = errno;
     int code = saved == ENOSPC || saved == EDQUOT ? ERR_NO_SPACE : ERR_IO;

@@ -31,10 +31,25 @@ struct err {
     char text[240];
 };
 
-/* Record code and text (err may be NULL) and return code. */
-int err_set(struct err *err, int code, const char *fmt, ...) printf_like(3, 4);
+void err_text(struct err *err, int code, const char *fmt, ...) printf_like(3, 4);
+int err_text_errno(struct err *err, const char *fmt, ...) printf_like(2, 3);
+
+/* Record code and text (err may be NULL) and return code. Macros, so that compilers and checkers
+ * see what is returned. */
+#define err_set(err, code, ...)                                                                    \
+    ({                                                                                             \
+        int err_code_ = (code);                                                                    \
+        err_text(err, err_code_, __VA_ARGS__);                                                     \
+        err_code_;                                                                                 \
+    })
 /* As err_set, with ": " and the text of errno appended; ENOSPC and EDQUOT make it ERR_NO_SPACE. */
-int err_set_errno(struct err *err, const char *fmt, ...) printf_like(2, 3);
+#define err_set_errno(err, ...)                                                                    \
+    ({                                                                                             \
+        int err_code_ = err_text_errno(err, __VA_ARGS__);                                          \
+        if (err_code_ >= 0)                                                                        \
+            __builtin_unreachable();                                                               \
+        err_code_;                                                                                 \
+    })
 const char *err_name(int code); /* "io", "corrupt", ... */
 
 #endif

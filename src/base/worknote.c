@@ -32,7 +32,8 @@ struct worknote *worknote_claim(void)
 static void on_crash(int signum, siginfo_t *info, void *context)
 {
     (void)context;
-    bool sent = info->si_code <= 0 && signum != SIGABRT; /* by another process: any thread gets it */
+    bool sent =
+        info->si_code <= 0 && signum != SIGABRT; /* by another process: any thread gets it */
     struct worknote *mine = worknote_mine;
     if (!sent && mine >= page->thread && mine < page->thread + WORKNOTE_THREADS)
         atomic_store(&page->crashed, (uint32_t)(mine - page->thread) + 1);

@@ -66,6 +66,7 @@ static int check_sql(const struct conf *c, struct complaint *k)
         return r;
     if (!strstr(c->auth_sql_query, ":user") && !strstr(c->auth_sql_query, "%u"))
         return bad(k, "auth.sql.query", "without :user it gives any user");
+    // NOLINTNEXTLINE(misc-redundant-expression): options of the build
     if (sqlite ? !MARTLET_WITH_SQLITE : !MARTLET_WITH_POSTGRESQL)
         return bad(k, "auth.sql.driver", "this Martlet was built without %s",
                    sqlite ? "SQLite" : "PostgreSQL");

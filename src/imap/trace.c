@@ -231,7 +231,7 @@ void trace_output_produced(struct session *s)
 /* Letters, digits and a few others as they are, so that a name is never a path. */
 static void put_name(struct buf *b, const char *user)
 {
-    for (size_t i = 0; user[i] && i < 60; i++) {
+    for (size_t i = 0; i < 60 && user[i]; i++) {
         unsigned char c = (unsigned char)user[i];
         if (ascii_is_alpha(c) || ascii_is_digit(c) || c == '_' || c == '-' ||
             (i && (c == '.' || c == '@')))

@@ -99,9 +99,22 @@ struct index_txn {
 /* --- txn.c --- */
 
 /* An ERR_ code for what LMDB returned; everything but "not found" sticks to the index. */
-int index_lmdb_error(struct index *index, int rc);
+int index_error_of(struct index *index, int rc);
+static inline int index_lmdb_error(struct index *index, int rc)
+{
+    int error = index_error_of(index, rc);
+    if (rc != 0 && error == 0)
+        __builtin_unreachable(); /* said to checkers of the code */
+    return error;
+}
+
 /* A record that cannot be: ERR_CORRUPT, sticking. */
-int index_corrupt(struct index_txn *txn);
+void index_note_corrupt(struct index_txn *txn);
+static inline int index_corrupt(struct index_txn *txn)
+{
+    index_note_corrupt(txn);
+    return ERR_CORRUPT;
+}
 
 int table_get(struct index_txn *txn, enum table t, const struct key *k,
               struct span *ret) must_check;

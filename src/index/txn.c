@@ -8,7 +8,7 @@
 
 enum { TREE_DEPTH = 5 }; /* pages on the way to a record */
 
-int index_lmdb_error(struct index *index, int rc)
+int index_error_of(struct index *index, int rc)
 {
     int error;
 
@@ -45,10 +45,9 @@ int index_lmdb_error(struct index *index, int rc)
     return error;
 }
 
-int index_corrupt(struct index_txn *txn)
+void index_note_corrupt(struct index_txn *txn)
 {
     index_fail(txn->index, ERR_CORRUPT);
-    return ERR_CORRUPT;
 }
 
 int index_failed(const struct index *index)
@@ -378,8 +377,10 @@ int table_next(struct index_txn *txn, enum table t, struct span *ret_key, struct
 int table_before(struct index_txn *txn, enum table t, const struct key *k, struct span *ret_key,
                  struct span *ret)
 {
-    int rc = table_move(txn, t, k, MDB_SET_RANGE, ret_key, ret);
+    int rc;
 
+    invariant(k != NULL);
+    rc = table_move(txn, t, k, MDB_SET_RANGE, ret_key, ret);
     if (rc == ERR_NOT_FOUND)
         return table_move(txn, t, NULL, MDB_LAST, ret_key, ret);
     return rc ? rc : table_move(txn, t, NULL, MDB_PREV, ret_key, ret);
@@ -388,11 +389,12 @@ int table_before(struct index_txn *txn, enum table t, const struct key *k, struc
 int table_floor(struct index_txn *txn, enum table t, const struct key *k, struct span *ret_key,
                 struct span *ret)
 {
+    struct span sought = key_span(k);
     int rc = table_move(txn, t, k, MDB_SET_RANGE, ret_key, ret);
 
     if (rc == ERR_NOT_FOUND)
         return table_move(txn, t, NULL, MDB_LAST, ret_key, ret);
-    if (rc || span_eq(*ret_key, key_span(k)))
+    if (rc || span_eq(*ret_key, sought))
         return rc;
     return table_move(txn, t, NULL, MDB_PREV, ret_key, ret);
 }

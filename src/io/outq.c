@@ -178,7 +178,7 @@ static int file_read(const struct outq_entry *e, char *to, size_t n, struct err 
             return err_set_errno(err, "pread");
         if (r == 0)
             return err_set(err, ERR_CORRUPT, "file ends before offset %llu",
-                           (unsigned long long)(e->u.file.off + n));
+                           (unsigned long long)e->u.file.off + n);
         got += (size_t)r;
     }
     return 0;

@@ -121,7 +121,7 @@ bool payload_header_read(struct reader *r, struct payload_header *ret)
     return !r->bad;
 }
 
-int log_errno(struct err *err, int rc, const char *what, const char *path)
+int log_error_of(struct err *err, int rc, const char *what, const char *path)
 {
     errno = -rc;
     return err_set_errno(err, "%s %s", what, path);

@@ -64,7 +64,7 @@ struct segment {
     bool sealed;           /* size is final and durable: the manifest tells it */
     bool header_synced;    /* known only where it matters: for one without frames */
     bool missing;          /* its file is gone: damage */
-    bool headless;        /* its header is not intact */
+    bool headless;         /* its header is not intact */
     bool demoted;          /* by the switch to a base that is going on */
     struct log_file *file; /* NULL: not open */
     struct list used;      /* in log->used while open, most recent first */
@@ -187,6 +187,13 @@ enum scan_result scan_next(struct scan *s, struct log_frame *ret, struct span *r
  */
 int scan_resync(struct scan *s, struct err *err) must_check;
 
-int log_errno(struct err *err, int rc, const char *what, const char *path);
+int log_error_of(struct err *err, int rc, const char *what, const char *path);
+#define log_errno(err, rc, what, path)                                                             \
+    ({                                                                                             \
+        int log_code_ = log_error_of(err, rc, what, path);                                         \
+        if (log_code_ >= 0)                                                                        \
+            __builtin_unreachable(); /* said to checkers of the code */                            \
+        log_code_;                                                                                 \
+    })
 
 #endif

@@ -175,8 +175,9 @@ static int check_frames(struct log *log, struct segment *s, struct check *c, str
     while (rc == 0 &&
            ((r = scan_next(&scan, &f, &ops, &what, err)) == SCAN_FRAME || r == SCAN_BAD)) {
         if (r == SCAN_FRAME) {
-            if (!f.base && f.seq > seq) /* damage before it has been reported */
-                seq = seq == UINT64_MAX ? f.seq : (report(c, s, f.offset, seq, "gap"), f.seq);
+            /* damage before it has been reported */
+            if (!f.base && f.seq > seq)
+                report(c, s, f.offset, seq, "gap");
             seq = f.base ? f.seq : f.seq + 1;
         } else {
             report(c, s, scan.at, seq, what);

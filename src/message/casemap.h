@@ -29,7 +29,7 @@ struct casemap_stream {
             0                                                                                      \
         }                                                                                          \
     }
-void casemap_feed(struct casemap_stream *s, struct span utf8, struct buf *out);
+void casemap_feed(struct casemap_stream *st, struct span s, struct buf *out);
 void casemap_finish(struct casemap_stream *s, struct buf *out);
 
 #endif

@@ -377,7 +377,7 @@ int derived_section(struct span rec, const uint32_t *numbers, size_t depth, enum
 {
     struct mime_part p, message;
     int r = derived_find_part(rec, numbers, depth, &p);
-    if (r < 0)
+    if (r != 0)
         return r;
     if (text == SECTION_MIME && depth == 0)
         return ERR_NOT_FOUND;

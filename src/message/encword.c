@@ -53,7 +53,7 @@ static void decode_q(struct span s, struct buf *out)
             c = ' ';
         } else if (c == '=' && i + 2 < s.n && hex_digit(s.p[i + 1]) >= 0 &&
                    hex_digit(s.p[i + 2]) >= 0) {
-            c = (char)(hex_digit(s.p[i + 1]) << 4 | hex_digit(s.p[i + 2]));
+            c = (char)((unsigned)hex_digit(s.p[i + 1]) << 4 | (unsigned)hex_digit(s.p[i + 2]));
             i += 2;
         }
         buf_put_byte(out, c);

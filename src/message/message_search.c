@@ -78,7 +78,8 @@ bool message_search_found(const struct message_search *s, size_t term)
 static void decide(struct message_search *s, size_t term, bool match)
 {
     s->decided |= UINT64_C(1) << term;
-    s->matched |= (uint64_t)match << term;
+    if (match)
+        s->matched |= UINT64_C(1) << term;
 }
 
 /* SEARCH FROM and the like look at addresses, and HEADER FROM is no less tolerant. */

@@ -234,7 +234,7 @@ static int apply_recent(struct apply *a, const struct op_recent *op)
 static int apply_relocate(struct apply *a, const struct op_relocate *op)
 {
     struct message_location where;
-    struct index_message m;
+    struct index_message m = {.refs = 0};
     int rc = index_message_get(a->txn, op->message_id, &m);
 
     if (rc)

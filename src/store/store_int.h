@@ -42,8 +42,8 @@ struct store {
     struct map accounts; /* id -> struct account */
     struct list awake;   /* accounts with an open index, least recently used first */
     size_t awake_count, open_max;
-    uint64_t tick; /* of store_tick */
-    size_t slept;  /* accounts that fell asleep since the last one */
+    uint64_t tick;    /* of store_tick */
+    size_t slept;     /* accounts that fell asleep since the last one */
     uint64_t reserve; /* bytes of free space that appends leave alone */
     struct list jobs; /* all that the host still has */
     bool closing;

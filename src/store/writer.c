@@ -402,6 +402,7 @@ static int conclude(struct batch *b, int refused, int error)
 {
     struct eval *e = &b->eval;
     struct request *r = e->r;
+    invariant(r != NULL);
     if (error == 0 && refused == 0 && r->kind == REQUEST_APPEND && b->ops.n > e->ops_start)
         error = keep_derived(b, r);
     b->evaluating = false;
@@ -446,6 +447,7 @@ static int work_on_request(struct batch *b)
         b->applying = NULL;
         return conclude(b, 0, applied(b, error));
     }
+    invariant(b->eval.r != NULL);
     error = b->eval.r->kind == REQUEST_DERIVED ? 0 : eval_step(&b->eval);
     return error == ERR_AGAIN ? error : evaluated(b, error);
 }

@@ -199,7 +199,7 @@ static int parse_literal_header(struct parse *p, const char *what, struct litera
 
 int parse_literal(struct parse *p, const char *what, bool streamed_allowed, struct literal *ret)
 {
-    struct literal lit;
+    struct literal lit = {0};
     int rc = parse_literal_header(p, what, &lit);
     if (rc)
         return rc;

@@ -308,7 +308,9 @@ static bool open_gap(struct seqbuild *b, size_t i)
         b->cap = b->cap ? b->cap * 2 : 8;
         b->r = xrealloc_array(b->r, b->cap, sizeof(*b->r));
     }
-    memmove(&b->r[i + 1], &b->r[i], (b->n - i) * sizeof(*b->r));
+    invariant(b->r != NULL);
+    if (i < b->n)
+        memmove(&b->r[i + 1], &b->r[i], (b->n - i) * sizeof(*b->r));
     b->n++;
     return true;
 }

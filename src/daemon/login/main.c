@@ -38,7 +38,7 @@ void login_check_limits(struct login *login)
     login->paused = pause;
     if (pause && full(login))
         log_text(LOG_WARNING, "connection-limit", "%llu connections: accepting no more",
-                 (unsigned long long)(login_connections(login) + login->elsewhere));
+                 (unsigned long long)login_connections(login) + login->elsewhere);
     list_each(p, &login->ports, link)
     {
         if (pause)

@@ -213,7 +213,9 @@ void children_listen(struct children *all, const struct listening *l)
 {
     struct child *c;
     if (l->kind == LISTENER_METRICS && add_metrics(all)) {
-        child_launch(list_last(&all->list, struct child, link));
+        c = list_last(&all->list, struct child, link);
+        invariant(c != NULL);
+        child_launch(c);
         return;
     }
     list_each(c, &all->list, link) send_listener(c, l);

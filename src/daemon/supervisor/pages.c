@@ -105,6 +105,7 @@ static void measure(struct page *page)
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
     text[n > 0 ? n : 0] = '\0';
     const char *after = strrchr(text, ')');
+    // NOLINTNEXTLINE(cert-err34-c): what the kernel writes fits
     if (!after || sscanf(after + 1,
                          " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d "
                          "%*d %*d %*u %*u %ld",

@@ -170,6 +170,14 @@ static void names_done(struct names *names)
     free(names->v);
 }
 
+static int open_access(struct ctl *c, struct access *ret)
+{
+    *ret = (struct access){.run = NULL};
+    int code = access_open(c, ret);
+    invariant(code != 0 || (ret->run && ret->accounts && ret->close));
+    return code;
+}
+
 static int work(struct ctl *c, struct access *access, const struct names *names)
 {
     struct report report = {.ctl = c, .width = names->width};
@@ -207,7 +215,7 @@ int run_maintenance(struct ctl *c)
     struct err err = {0};
     int code = check_directory(c);
     if (code == 0)
-        code = access_open(c, &access);
+        code = open_access(c, &access);
     if (code)
         return code;
     for (size_t i = 0; i < c->arg_count; i++)
@@ -234,7 +242,7 @@ int run_accounts_list(struct ctl *c)
                                             {"id", "ID", COLUMN_TEXT, false}};
     struct access access;
     struct err err = {0};
-    int code = access_open(c, &access);
+    int code = open_access(c, &access);
     if (code)
         return code;
     struct table *t = table_new(columns, ARRAY_LEN(columns), ctl_has(c, OPTION_JSON));

@@ -339,7 +339,8 @@ static void print_rows(const struct table *t)
         for (size_t i = 0; i < t->n; i++)
             if (t->columns[i].title)
                 put_cell(&b, t, i, buf_span(&t->rows[k][i]), widths[i], i == last);
-    fwrite(b.p, 1, b.n, stdout);
+    if (b.n)
+        fwrite(b.p, 1, b.n, stdout);
 }
 
 static void table_free(struct table *t)

@@ -272,7 +272,7 @@ static int confirm_delete(struct ctl *c)
 /* 0, ERR_NOT_FOUND, or a negative error with its sentence. */
 static int delete_mail(struct ctl *c, const char *user, struct err *err)
 {
-    struct access access;
+    struct access access = {.run = NULL};
     struct err why = {0};
     int code = access_open(c, &access);
     if (code)

@@ -1,4 +1,5 @@
-/* The Dovecot authentication protocol: no line does harm, and what is written as a field comes back. */
+/* The Dovecot authentication protocol: no line does harm, and what is written as a field comes
+ * back. */
 #include "wire/mta_auth.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -291,11 +291,10 @@ static void crashes_deliver_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_second_is_a_duplicate),        TEST(simultaneous_ones),
-        TEST(what_fails_leaves_no_id),          TEST(a_deleted_message_does_not_come_back),
-        TEST(old_ones_are_forgotten),           TEST(ids_survive_maintenance),
-        TEST(words_that_mean_a_mailbox),
-        cmocka_unit_test(crashes_deliver_once),
+        TEST(the_second_is_a_duplicate), TEST(simultaneous_ones),
+        TEST(what_fails_leaves_no_id),   TEST(a_deleted_message_does_not_come_back),
+        TEST(old_ones_are_forgotten),    TEST(ids_survive_maintenance),
+        TEST(words_that_mean_a_mailbox), cmocka_unit_test(crashes_deliver_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
