@@ -93,6 +93,7 @@ struct conf {
     bool imap_side_by_side;
     struct conf_list imap_in_order_clients;
     uint64_t imap_idle_timeout;
+    uint64_t imap_progress_interval; /* milliseconds */
     uint64_t imap_line_max, imap_literal_max, imap_command_memory;
     uint64_t imap_arguments_max, imap_nesting_max, imap_search_nodes_max;
     uint64_t imap_tasks_max, imap_bad_commands;

@@ -241,6 +241,8 @@ const struct setting conf_settings[] = {
     TIME("imap.idle_timeout", imap_idle_timeout, "30min", 1, 30 * DAY,
          "A session is closed after so long without a command (RFC 9051 section 5.4: at least\n"
          "30 minutes)."),
+    MILLIS("imap.progress_interval", imap_progress_interval, "10s", 1, 3600000,
+           "How often a client is told how far a long command is (RFC 9585)."),
     SIZE("imap.line_max", imap_line_max, "64kb", KIB, 16 * MIB,
          "Longest command line, its literals not counted."),
     SIZE("imap.literal_max", imap_literal_max, "128mb", KIB, 4 * GIB, "Largest message to APPEND."),

@@ -420,6 +420,7 @@ static enum step search_begin(struct task *t, struct snap *snap)
     if (st->program.has_modseq)
         condstore_enable(t->session);
     view_walk_init(&st->walk, t->session, &st->program.scope);
+    t->goal = t->session->view->exists;
     return STEP_AGAIN;
 }
 
@@ -438,6 +439,8 @@ static int search_slice(struct task *t, struct snap *snap)
         return rc;
     for (int rows = 0; rows < SLICE_ROWS * 4 && bytes > 0; rows++) {
         rc = view_cursor_next(c, &m);
+        if (rc == 0)
+            t->progress = m.seq;
         if (rc == 0 && m.row.message_id)
             rc = look_at(t, snap, &m);
         if (rc)

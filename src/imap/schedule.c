@@ -71,6 +71,7 @@ struct task *task_new(struct session *s)
 {
     struct task *t = xnew(struct task);
     list_init(&t->link);
+    list_init(&t->awaited);
     t->session = s;
     arena_init(&t->arena, s->host->settings.command_memory);
     return t;
@@ -92,6 +93,7 @@ void task_discard(struct task *t)
     if (!list_empty(&t->link))
         t->session->task_count--;
     list_remove(&t->link);
+    progress_awaited(t);
     if (t->request_out) {
         t->orphaned = true;
         t->session = NULL;
@@ -104,6 +106,7 @@ static void request_done(struct request *r)
 {
     struct task *t = r->arg;
     t->request_out = false;
+    progress_awaited(t);
     if (t->orphaned)
         task_free(t);
     else
@@ -116,6 +119,7 @@ void task_submit(struct task *t)
     t->request.done = request_done;
     t->request.arg = t;
     t->request_out = true;
+    progress_await(t);
     account_submit(t->session->account, &t->request);
 }
 
@@ -153,6 +157,7 @@ static bool run_task(struct task *t)
     if (!t->ending) {
         switch (t->step(t)) {
         case STEP_AGAIN:
+            progress_after_slice(t);
             return false;
         case STEP_WAIT:
             if (t->state == TASK_RUNNABLE)

@@ -27,6 +27,7 @@ const struct imap_settings imap_settings_default = {
     .command_memory = 4 << 20,
     .tasks_max = 64,
     .idle_timeout_s = 30 * 60,
+    .progress_ms = 10000,
     .errors_max = 50,
 };
 
@@ -58,8 +59,10 @@ static void session_free(struct session *s)
     free(s->client_name);
     free(s->login);
     free(s);
-    if (--host->session_count == 0 && host->drained)
+    if (--host->session_count == 0 && host->drained) {
+        loop_timer_cancel(&host->progress_timer);
         host->drained(host->drained_arg);
+    }
 }
 
 static void log_end(struct session *s, const char *why)
@@ -402,6 +405,12 @@ static void keep_text(char *to, size_t room, struct span s)
     to[s.n] = '\0';
 }
 
+void imap_host_init(struct imap_host *host)
+{
+    list_init(&host->sessions);
+    progress_init(host);
+}
+
 void imap_settings_set(struct imap_host *host, const struct imap_settings *settings)
 {
     host->settings = *settings;
@@ -457,6 +466,7 @@ void imap_shutdown(struct imap_host *host, void (*done)(void *arg), void *arg)
     host->drained = done;
     host->drained_arg = arg;
     if (host->session_count == 0) {
+        loop_timer_cancel(&host->progress_timer);
         done(arg);
         return;
     }

@@ -24,6 +24,7 @@ struct imap_settings {
     size_t command_memory;   /* octets that one command may use while it is parsed and runs */
     size_t tasks_max;        /* commands in progress; more input waits */
     unsigned idle_timeout_s; /* RFC 9051 section 5.4: at least 30 minutes */
+    unsigned progress_ms;    /* between two reports of a long command (RFC 9585) */
     unsigned errors_max;     /* BAD commands in a row before BYE */
 };
 
@@ -35,12 +36,17 @@ struct imap_host {
     struct store *store;
     struct imap_settings settings;       /* imap_settings_set */
     struct frame_limits frame_limits[2]; /* private: with LITERAL+, with LITERAL- */
-    struct list sessions;                /* list_init before use */
+    struct list sessions;
     size_t session_count;
-    struct trace_rule *traces;  /* imap/trace.h */
-    void (*drained)(void *arg); /* imap_shutdown's */
+    struct list awaited;              /* private, like the next: tasks that wait for the writer */
+    struct loop_timer progress_timer; /* set while there are some */
+    struct trace_rule *traces;        /* imap/trace.h */
+    void (*drained)(void *arg);       /* imap_shutdown's */
     void *drained_arg;
 };
+
+/* Before anything else, on a zeroed struct. */
+void imap_host_init(struct imap_host *host);
 
 /* At the start, and when they change: sessions follow, but keep the kind of literals (LITERAL+ or
  * LITERAL-) that they were offered. */

@@ -90,7 +90,8 @@ struct effects {
 };
 
 struct task {
-    struct list link; /* session.tasks, in the order of arrival */
+    struct list link;    /* session.tasks, in the order of arrival */
+    struct list awaited; /* imap_host.awaited, while the request is out */
     struct session *session;
     struct arena arena;      /* the command and all its memory */
     struct command *command; /* NULL: it could not be parsed */
@@ -106,14 +107,16 @@ struct task {
     bool submitted; /* the request has been sent; when the step runs again, it is done */
     bool appending; /* an APPEND whose text is not complete; not queued yet */
     bool idle_ended, idle_ended_well;
-    bool had_turn;      /* it filled the output: others go first now */
-    bool ending;        /* the work is done; `tagged` goes out after the announcements */
-    uint64_t begun_us;  /* when it had arrived (monotonic) */
-    bool silent_end;    /* no tagged response: the session ends instead */
-    const char *reason; /* what was wrong with a command that could not be parsed */
-    char *tagged;       /* "a1 OK ...", without CRLF */
-    size_t code_at;     /* where HIGHESTMODSEQ goes into it; 0: nowhere */
-    struct span tag;    /* where there is no command: one that could not be parsed */
+    bool had_turn;           /* it filled the output: others go first now */
+    bool ending;             /* the work is done; `tagged` goes out after the announcements */
+    uint64_t begun_us;       /* when it had arrived (monotonic) */
+    uint64_t told_us;        /* when the client was last told how far it is */
+    uint64_t progress, goal; /* messages; goal 0: neither is known (RFC 9585) */
+    bool silent_end;         /* no tagged response: the session ends instead */
+    const char *reason;      /* what was wrong with a command that could not be parsed */
+    char *tagged;            /* "a1 OK ...", without CRLF */
+    size_t code_at;          /* where HIGHESTMODSEQ goes into it; 0: nowhere */
+    struct span tag;         /* where there is no command: one that could not be parsed */
 };
 
 /* --- session --- */
@@ -229,6 +232,12 @@ void view_walk_init(struct view_walk *w, struct session *s, const struct ranges 
 int view_cursor_open(struct view_walk *w, struct snap *snap, struct view_cursor **ret) must_check;
 int view_cursor_next(struct view_cursor *c, struct shown *ret) must_check; /* ERR_NOT_FOUND: end */
 void view_cursor_close(struct view_cursor *c);
+
+/* --- progress.c: RFC 9585 --- */
+void progress_init(struct imap_host *host);
+void progress_after_slice(struct task *t);
+void progress_await(struct task *t);   /* its request is out ... */
+void progress_awaited(struct task *t); /* ... and no more, or nobody wants to hear of it */
 
 /* --- announce.c --- */
 /* Tell the client what has changed: EXISTS, RECENT, FLAGS, FETCH, and EXPUNGE if allowed now.

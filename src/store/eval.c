@@ -176,6 +176,7 @@ int eval_visit(struct eval *e, uint32_t mailbox, const struct ranges *uids, stru
             add_missing(missing, from, hit ? row.uid - 1 : range->hi);
         if (hit)
             error = visit(e, &row);
+        e->r->progress++;
         if (!hit || row.uid == range->hi)
             *w = (struct eval_walk){w->range + 1, 0};
         else

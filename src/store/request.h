@@ -90,6 +90,7 @@ struct request {
     uint64_t message_id; /* DERIVED */
     struct span derived;
 
+    uint32_t progress; /* while it is out: messages that were looked at */
     struct request_result result;
     struct request *next; /* the writer's queue */
 };

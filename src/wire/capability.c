@@ -48,6 +48,7 @@ static const struct {
     {"SORT", AFTER},
     {"SORT=DISPLAY", AFTER},
     {"ESORT", AFTER},
+    {"INPROGRESS", AFTER},
     {"APPENDLIMIT=", AFTER | WITH_APPEND_LIMIT},
 };
 

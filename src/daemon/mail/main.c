@@ -134,6 +134,7 @@ static void set_up_imap(struct mail *m)
     s->command_memory = c->imap_command_memory;
     s->tasks_max = c->imap_tasks_max;
     s->idle_timeout_s = (unsigned)c->imap_idle_timeout;
+    s->progress_ms = (unsigned)c->imap_progress_interval;
     s->errors_max = (unsigned)c->imap_bad_commands;
     imap_settings_set(&m->imap, s);
 }
@@ -391,7 +392,7 @@ int main(void)
     list_init(&m.ports);
     list_init(&m.logins);
     list_init(&m.controls);
-    list_init(&m.imap.sessions);
+    imap_host_init(&m.imap);
     list_init(&m.lmtp.sessions);
     return daemon_run(ROLE_MAIL, &ops, &m);
 }
