@@ -108,7 +108,8 @@ struct index_state {
     uint64_t bytes;                  /* their sizes: what a quota counts */
     uint64_t bytes_since_checkpoint; /* octets of operations; and their number */
     uint64_t ops_since_checkpoint;
-    bool base; /* in the middle of a base: worth nothing yet */
+    uint64_t base_segment; /* the first one of the log's base whose locations these are; 0: none */
+    bool base;             /* in the middle of a base: worth nothing yet */
 };
 
 int index_state_get(struct index_txn *txn, struct index_state *ret) must_check;

@@ -12,7 +12,7 @@
 struct node {
     struct list link;
     struct buf live, disk;
-    bool is_dir;
+    bool is_dir, locked;
     uint64_t bad_from, bad_to; /* cannot be read */
     struct node *copy;         /* while a crash copies the disk */
 };
@@ -43,7 +43,6 @@ struct fault {
     struct list nodes, names, changes;
     struct fault_plan plan;
     uint64_t calls, change_count, syncs, capacity;
-    struct node *locked;
     struct buf shown;
 };
 
@@ -268,7 +267,7 @@ static void close_file(void *ctx, struct log_file *file)
 {
     struct fault *f = enter(ctx);
     if (file->lock)
-        f->locked = NULL;
+        file->node->locked = false;
     free(file);
     leave(f, 0);
 }
@@ -431,13 +430,13 @@ static int lock_file(void *ctx, const char *path, struct log_file **ret)
         node = node_new(f);
         name_set(f, path, node);
     }
-    if (rc == 0 && f->locked)
+    if (rc == 0 && node->locked)
         rc = -EWOULDBLOCK;
     if (rc)
         return leave(f, rc);
     *ret = file_of(node, true);
     (*ret)->lock = true;
-    f->locked = node;
+    node->locked = true;
     return leave(f, 0);
 }
 

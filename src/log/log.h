@@ -78,6 +78,8 @@ const unsigned char *log_id(const struct log *log);
 uint64_t log_last_seq(const struct log *log); /* staged ones included */
 uint64_t log_durable_seq(const struct log *log);
 uint32_t log_incarnation(const struct log *log);
+/* The first segment of the base that replay begins with; 0: the log has none. */
+uint64_t log_base_segment(struct log *log);
 bool log_is_closed(const struct log *log); /* by a failed sync */
 
 /* Calls each() for every intact frame with seq > from, in order, reading headers and operations

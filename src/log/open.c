@@ -306,6 +306,12 @@ uint64_t log_durable_seq(const struct log *log)
     return log->durable_seq;
 }
 
+uint64_t log_base_segment(struct log *log)
+{
+    const struct segment *s = segment_find(log, log->replay_segment);
+    return s && s->kind == SEGMENT_BASE ? s->number : 0;
+}
+
 uint32_t log_incarnation(const struct log *log)
 {
     return log->incarnation;

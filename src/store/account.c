@@ -83,7 +83,8 @@ static void open_run(void *arg)
 {
     struct opening *o = arg;
     struct account *a = o->account;
-    struct log_options options = {.fs = a->store->fs};
+    struct log_options options = {.fs = a->store->fs,
+                                  .segment_size = a->store->options.segment_size};
     autobuf log_dir = BUF_INIT(BUF_UNLIMITED), index_dir = BUF_INIT(BUF_UNLIMITED);
     store_account_path(a->store, &a->id, "/log", &log_dir);
     store_account_path(a->store, &a->id, "/index", &index_dir);

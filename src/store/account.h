@@ -38,6 +38,7 @@ struct store_options {
     const struct default_mailbox *defaults; /* made and subscribed in a new account, beside INBOX */
     size_t default_count;
     bool no_checkpoint_on_close; /* tests */
+    uint64_t segment_size;       /* of logs (log/log.h); 0: as usual; tests */
 };
 
 int store_new(const struct store_options *options, const struct store_host *host,

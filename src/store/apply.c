@@ -308,6 +308,9 @@ static int apply_op(struct apply *a, const struct op *op)
         return apply_relocate(a, &op->relocate);
     case OP_DELIVERY:
         return apply_delivery(a, &op->delivery);
+    case OP_BASE_SETTLED:
+        a->state.base_segment = op->base_settled.segment;
+        return 0;
     case OP_SITE_NAME:
     case OP_SITE_GONE:
         return apply_site(a, op);
@@ -344,7 +347,7 @@ static int apply_one(struct apply *a, struct op_reader *reader)
 
     if (rc == ERR_NOT_FOUND)
         return apply_settle(a);
-    if (rc == 0 && (op.kind < OP_OPTIONAL || op.kind == OP_DELIVERY))
+    if (rc == 0 && (op.kind < OP_OPTIONAL || op.kind == OP_DELIVERY || op.kind == OP_BASE_SETTLED))
         rc = apply_op(a, &op);
     if (rc)
         return rc;

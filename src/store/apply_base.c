@@ -8,6 +8,7 @@ static int base_begin(struct apply *a, const struct op_base_begin *op)
     if (s->applied_seq != 0 || s->base || s->mailbox_id != 0 || s->keyword_id != 0)
         return err_set(a->err, ERR_CORRUPT, "a base begins in an index that is not empty");
     s->base = true;
+    s->base_segment = a->frame->segment;
     s->modseq = op->modseq;
     s->message_id = op->message_id;
     s->mailbox_id = op->mailbox_id;

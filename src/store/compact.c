@@ -286,6 +286,11 @@ static int put_relocations(struct compaction *c)
         if (ops.n >= RELOCATE_OPS)
             rc = put_frame(c, &ops);
     }
+    /* Before these, the process may die with the base in force and an index of before, which looks
+     * good: recovery compares the base that each knows. */
+    struct op settled = {.kind = OP_BASE_SETTLED,
+                         .base_settled.segment = log_base_segment(c->frozen.log)};
+    op_put(&ops, &settled);
     return rc ? rc : put_frame(c, &ops);
 }
 

@@ -209,6 +209,9 @@ static void put_fields(struct buf *b, const struct op *op)
         buf_put(b, op->delivery.id, sizeof(op->delivery.id));
         put_varint(b, op->delivery.until);
         break;
+    case OP_BASE_SETTLED:
+        put_varint(b, op->base_settled.segment);
+        break;
     default:
         put_mailbox_op(b, op);
     }
@@ -446,6 +449,9 @@ static bool get_base(struct decoder *d, struct op *op)
         get_raw(d, op->delivery.id, sizeof(op->delivery.id));
         op->delivery.until = get_long(d);
         return true;
+    case OP_BASE_SETTLED:
+        op->base_settled.segment = get_long(d);
+        return true;
     default:
         return false;
     }
@@ -565,7 +571,7 @@ int op_next(struct op_reader *r, struct op *ret, struct err *err)
     if (!next_head(&r->left, &kind, &version, &body))
         return err_set(err, ERR_CORRUPT, "operations end within one");
     ret->kind = (enum op_kind)kind;
-    if (kind >= OP_OPTIONAL && kind != OP_DELIVERY)
+    if (kind >= OP_OPTIONAL && kind != OP_DELIVERY && kind != OP_BASE_SETTLED)
         return 0;
     d.r = reader_make(body);
     if (version != OP_VERSION || !get_fields(&d, ret))

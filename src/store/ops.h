@@ -45,6 +45,7 @@ enum op_kind {
 
     OP_OPTIONAL = 128,
     OP_DELIVERY = 128, /* what the appends of this frame came by; in a base, what is still known */
+    OP_BASE_SETTLED = 129, /* where the base in force has put messages has been said by RELOCATEs */
 };
 
 /* Types of the log's frames. A base frame holds BASE operations alone. */
@@ -200,6 +201,10 @@ struct op_delivery {
     uint64_t until;
 };
 
+struct op_base_settled {
+    uint64_t segment; /* the first one of the base */
+};
+
 struct op_site_name {
     struct account_id account;
     struct span user;
@@ -229,6 +234,7 @@ struct op {
         struct op_base_end base_end;
         struct op_site_name site_name; /* and GONE: user alone */
         struct op_delivery delivery;
+        struct op_base_settled base_settled;
     };
 };
 

@@ -219,6 +219,20 @@ static int replay_once(struct recovery *r)
     return rc;
 }
 
+/* An index of before the base, whose process died between the switch to it and the RELOCATEs:
+ * what it says is true, but the log says it in other places. */
+static int check_base(struct recovery *r)
+{
+    struct index_state state;
+    int rc = state_of(r->index, &state);
+
+    if (rc == 0 && state.base_segment != log_base_segment(r->log))
+        rc = err_set(r->err, ERR_CORRUPT, "the index knows the base at segment %llu, not %llu",
+                     (unsigned long long)state.base_segment,
+                     (unsigned long long)log_base_segment(r->log));
+    return rc;
+}
+
 /* What the log says is applied even where it contradicts itself: then frame by frame, leaving out
  * what is impossible, so that all else stays readable. */
 static int replay(struct recovery *r)
@@ -273,6 +287,8 @@ static int recover_once(const char *dir, struct log *log, bool fresh, struct ind
     if (rc)
         return rc;
     rc = replay(&r);
+    if (rc == 0 && !fresh) /* else that is damage in the base, and all that can be had */
+        rc = check_base(&r);
     if (rc == 0) {
         rc = settle(&r);
         if (rc)

@@ -30,7 +30,8 @@ void fixture_open(struct fixture *f)
                                     .fs = f->fs,
                                     .defaults = defaults,
                                     .default_count = ARRAY_LEN(defaults),
-                                    .no_checkpoint_on_close = true};
+                                    .no_checkpoint_on_close = true,
+                                    .segment_size = f->segment_size};
     manual_host_init(&f->host);
     if (store_new(&options, &f->host.host, &f->store, &err))
         fail_msg("store_new: %s", err.text);

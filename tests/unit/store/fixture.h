@@ -11,6 +11,7 @@ struct fixture {
     char dir[64];
     struct manual_host host;
     struct log_fs *fs; /* NULL: the real file system */
+    uint64_t segment_size;
     struct store *store;
     struct account_id id;
     struct account *account;

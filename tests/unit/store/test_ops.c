@@ -72,6 +72,7 @@ static const struct op SAMPLES[] = {
     {.kind = OP_SITE_NAME, .site_name = {{{1, 2}}, {"ann", 3}}},
     {.kind = OP_SITE_GONE, .site_name = {{{0}}, {"ann", 3}}},
     {.kind = OP_DELIVERY, .delivery = {{1, 2, 255}, 4000000000}},
+    {.kind = OP_BASE_SETTLED, .base_settled = {70000}},
 };
 
 /* Encodes what was decoded: equal bytes mean that nothing was lost. */

@@ -1,0 +1,487 @@
+/* Every point at which the machine may die under the whole store, and disk states that this may
+ * leave (log/log_fault.h), with each fate of the index.
+ *
+ * A run works off a fixed list of changes, one after another (some of them maintenance: compaction,
+ * checkpoint). First without faults: what the account looks like after each step is the reference.
+ * Then the machine dies before each file operation in turn; of the disk states that this leaves, a
+ * seeded sample is opened (all of them with MARTLET_EXPLORE=all): with the index as a kill of the
+ * process leaves it, without one, with that of the moment after a loss of power, with that of the
+ * middle of the run. It must look as after the last step that was acknowledged, or as after the one
+ * that was under way, to the octet; `check` finds nothing; and life goes on with numbers that were
+ * never given out.
+ *
+ * MARTLET_EXPLORE=SEED explores another history. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/crc32c.h"
+#include "base/err.h"
+#include "base/logline.h"
+#include "fixture.h"
+#include "index/index.h"
+#include "log/log_fault.h"
+#include "store/maintain.h"
+#include "store/store_int.h"
+
+enum { STEPS = 64, SAMPLE = 3, SEGMENT_SIZE = 4000, MIDDLE = 30 };
+
+static uint64_t seed = 1;
+static bool all_states;
+
+static uint32_t draw(uint64_t *rng, uint32_t n)
+{
+    *rng = *rng * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (uint32_t)(*rng >> 33) % n;
+}
+
+/* --- what the account looks like --- */
+
+static void put_content(struct fixture *f, struct snap *snap, uint64_t id, struct buf *to)
+{
+    struct message_location where;
+    autobuf text = BUF_INIT(BUF_UNLIMITED);
+    assert_int_equal(snap_message(snap, id, &where), 0);
+    assert_int_equal(account_read(f->account, &where, 0, UINT32_MAX, &text), 0);
+    buf_printf(to, "=%08x/%zu", crc32c(0, text.p, text.n), text.n);
+}
+
+static void put_row(struct fixture *f, struct snap *snap, const struct row *row, struct buf *to)
+{
+    buf_printf(to, " %u:%x", row->uid, row->flags);
+    for (size_t i = 0; i < row->keyword_count; i++) {
+        struct span name;
+        assert_int_equal(snap_keyword(snap, row_keyword(row, i), &name), 0);
+        buf_printf(to, "," SPAN_FMT, SPAN_ARG(name));
+    }
+    buf_printf(to, "@%llu", (unsigned long long)row->modseq);
+    put_content(f, snap, row->message_id, to);
+}
+
+static void put_mailbox(struct fixture *f, struct snap *snap, uint32_t id, bool exact,
+                        struct buf *to)
+{
+    struct mailbox_info info;
+    struct row_cursor *c;
+    struct row row;
+    assert_int_equal(snap_mailbox(snap, id, &info), 0);
+    buf_printf(to, " id %u next %u high %llu use %x", id, info.uidnext,
+               (unsigned long long)info.highest_modseq, info.special_use);
+    if (exact)
+        buf_printf(to, " validity %u", info.uidvalidity);
+    assert_int_equal(row_cursor_open(snap, id, &c), 0);
+    int rc = row_cursor_seek(c, 1, &row);
+    for (; rc == 0; rc = row_cursor_next(c, &row))
+        put_row(f, snap, &row, to);
+    row_cursor_close(c);
+    assert_int_equal(rc, ERR_NOT_FOUND);
+}
+
+/* exact: with what differs from run to run. */
+static void picture(struct fixture *f, bool exact, struct buf *to)
+{
+    struct snap *snap;
+    struct mailbox_name entry = {SPAN(""), 0, false};
+    buf_reset(to);
+    assert_int_equal(snap_begin(f->account, &snap), 0);
+    while (snap_name_seek(snap, entry.name, true, &entry) == 0) {
+        buf_printf(to, SPAN_FMT "%s", SPAN_ARG(entry.name), entry.subscribed ? "+" : "");
+        if (entry.id)
+            put_mailbox(f, snap, entry.id, exact, to);
+        buf_put_byte(to, '\n');
+    }
+    snap_end(snap);
+}
+
+/* --- the history --- */
+
+struct done {
+    struct maintenance m;
+    bool finished;
+    int error;
+    size_t damages;
+};
+
+static void on_finding(struct maintenance *m, const struct finding *f)
+{
+    struct done *d = container_of(m, struct done, m);
+    if (f->kind == FINDING_DAMAGE && d->damages++ < 10)
+        print_message("check: %s\n", f->text);
+}
+
+static void on_progress(struct maintenance *m, uint64_t done, uint64_t total)
+{
+    (void)m;
+    assert_true(done <= total);
+}
+
+static void on_finished(struct maintenance *m, int error, const char *text)
+{
+    struct done *d = container_of(m, struct done, m);
+    (void)text;
+    d->finished = true;
+    d->error = error;
+}
+
+static bool maintain(struct fixture *f, void (*what)(struct fixture *f, struct maintenance *m),
+                     struct done *d)
+{
+    *d = (struct done){.m = {on_finding, on_progress, on_finished, NULL, false}};
+    what(f, &d->m);
+    manual_host_run(&f->host);
+    return d->finished && d->error == 0;
+}
+
+static void do_compact(struct fixture *f, struct maintenance *m)
+{
+    account_compact(f->account, false, m);
+}
+
+static void do_erase(struct fixture *f, struct maintenance *m)
+{
+    account_compact(f->account, true, m);
+}
+
+static void do_checkpoint(struct fixture *f, struct maintenance *m)
+{
+    account_checkpoint(f->account, m);
+}
+
+static void do_check(struct fixture *f, struct maintenance *m)
+{
+    account_check(f->account, m);
+}
+
+static const char *draw_name(uint64_t *rng)
+{
+    static const char *const names[] = {"INBOX", "INBOX", "Trash", "A", "A/b", "C"};
+    return names[draw(rng, 6)];
+}
+
+static struct asked *draw_append(struct fixture *f, uint64_t *rng)
+{
+    static const char *const keywords[] = {"", "k1", "k1 K2", "k3"};
+    autobuf text = BUF_INIT(BUF_UNLIMITED);
+    buf_printf(&text, "Subject: %u\r\n\r\n", draw(rng, 1000000));
+    for (uint32_t n = draw(rng, 60); n > 0; n--)
+        buf_put_lit(&text, "A line of its text.\r\n");
+    const char *name = draw_name(rng), *with = keywords[draw(rng, 4)];
+    struct asked *a = ask_append(f, name, text.p, (uint16_t)draw(rng, 32), with);
+    for (uint32_t more = draw(rng, 3); more == 1 && a->r.message_count < 3;) { /* MULTIAPPEND */
+        struct append_message *m = &a->messages[a->r.message_count++];
+        *m = a->messages[0];
+        m->upload = upload_new(f->account);
+        assert_int_equal(upload_write(m->upload, buf_span(&text)), 0);
+        assert_int_equal(upload_finish(m->upload), 0);
+    }
+    return a;
+}
+
+static struct asked *draw_request(struct fixture *f, uint64_t *rng)
+{
+    char uids[32];
+    uint32_t lo = 1 + draw(rng, 12), mailbox = 1 + draw(rng, 5), kind = draw(rng, 16);
+    snprintf(uids, sizeof(uids), "%u:%u", lo, lo + draw(rng, 6));
+    const char *name = draw_name(rng);
+    switch (kind) {
+    case 0:
+        return ask_name(REQUEST_CREATE, name, NULL);
+    case 1:
+        return ask_name(REQUEST_DELETE, name, NULL);
+    case 2:
+        return ask_name(REQUEST_RENAME, name, draw_name(rng));
+    case 3:
+        return ask_name(draw(rng, 2) ? REQUEST_SUBSCRIBE : REQUEST_UNSUBSCRIBE, name, NULL);
+    case 4:
+    case 5:
+    case 6:
+        return ask_store(mailbox, uids, draw(rng, 3), (uint16_t)draw(rng, 32),
+                         draw(rng, 2) ? "k1" : "K2 k4");
+    case 7:
+        return ask_uids(REQUEST_EXPUNGE, mailbox, draw(rng, 2) ? uids : "", NULL);
+    case 8:
+    case 9:
+        return ask_uids(REQUEST_COPY, mailbox, uids, name);
+    case 10:
+        return ask_uids(REQUEST_MOVE, mailbox, uids, name);
+    default:
+        return draw_append(f, rng);
+    }
+}
+
+/* True: acknowledged, be it with a refusal that the request deserves. */
+static bool step(struct fixture *f, int i, uint64_t *rng)
+{
+    struct done d;
+    if (i % 16 == 9)
+        return maintain(f, do_checkpoint, &d);
+    if (i % 16 == 14)
+        return maintain(f, i > 32 ? do_erase : do_compact, &d);
+    struct asked *a = draw_request(f, rng);
+    account_submit(f->account, &a->r);
+    manual_host_run(&f->host);
+    assert_true(a->answered);
+    int error = a->r.result.error;
+    asked_free(a);
+    return error != ERR_UNKNOWN && error != ERR_CLOSED && error != ERR_IO && error != ERR_NO_SPACE;
+}
+
+/* --- a run --- */
+
+struct world {
+    struct fixture f;
+    struct fault *fault;
+    char middle[96]; /* a copy of the index's directory, made in the middle of the run */
+    int acked;
+    struct buf exact; /* after the last acknowledged step */
+};
+
+static void copy_file(const char *from, const char *to)
+{
+    autoclose int in = open(from, O_RDONLY | O_CLOEXEC);
+    autoclose int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    char bytes[65536];
+    ssize_t n;
+    assert_true(in >= 0 && out >= 0);
+    while ((n = read(in, bytes, sizeof(bytes))) > 0)
+        assert_int_equal(write(out, bytes, (size_t)n), n);
+}
+
+static void copy_dir(const char *from, const char *to)
+{
+    DIR *d = opendir(from);
+    mkdir(to, 0700);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        autobuf a = BUF_INIT(4096), b = BUF_INIT(4096);
+        if (e->d_name[0] == '.')
+            continue;
+        buf_printf(&a, "%s/%s", from, e->d_name);
+        buf_printf(&b, "%s/%s", to, e->d_name);
+        struct stat st;
+        assert_int_equal(stat(a.p, &st), 0);
+        if (S_ISDIR(st.st_mode))
+            copy_dir(a.p, b.p);
+        else
+            copy_file(a.p, b.p);
+    }
+    if (d)
+        closedir(d);
+}
+
+static void index_path(struct fixture *f, const struct account_id *id, struct buf *to)
+{
+    char hex[2 * ACCOUNT_ID_LEN + 1];
+    for (size_t i = 0; i < ACCOUNT_ID_LEN; i++)
+        snprintf(hex + 2 * i, 3, "%02x", id->b[i]);
+    buf_reset(to);
+    buf_printf(to, "%s/accounts/%.2s/%s/index", f->dir, hex, hex);
+}
+
+static void world_init(struct world *w)
+{
+    *w = (struct world){.f = {.segment_size = SEGMENT_SIZE}};
+    memcpy(w->f.dir, "/tmp/martlet-store-XXXXXX", 26);
+    assert_non_null(mkdtemp(w->f.dir));
+    w->fault = fault_new();
+    w->f.fs = fault_fs(w->fault);
+    buf_init(&w->exact, BUF_UNLIMITED);
+    fixture_open(&w->f);
+    picture(&w->f, true, &w->exact);
+}
+
+/* Until the end, or until the machine dies. */
+static void world_run(struct world *w, struct buf *reference)
+{
+    uint64_t rng = seed;
+    for (int i = 0; i < STEPS; i++) {
+        if (i == MIDDLE) {
+            autobuf index = BUF_INIT(4096);
+            index_path(&w->f, &w->f.id, &index);
+            snprintf(w->middle, sizeof(w->middle), "%s/middle", w->f.dir);
+            copy_dir(index.p, w->middle);
+        }
+        if (!step(&w->f, i, &rng))
+            return;
+        w->acked = i + 1;
+        picture(&w->f, true, &w->exact);
+        if (reference)
+            picture(&w->f, false, &reference[i + 1]);
+    }
+}
+
+/* --- afterwards --- */
+
+enum fate { INDEX_KEPT, INDEX_LOST, INDEX_AFTER_POWER_LOSS, INDEX_STALE, FATES };
+static const char *const fate_names[] = {"kept", "lost", "after power loss", "stale"};
+
+struct place {
+    uint64_t stop;
+    unsigned state;
+    enum fate fate;
+};
+
+static void say(const struct place *p, const char *what)
+{
+    print_message("seed %llu, death before change %llu, disk state %u, index %s: %s\n",
+                  (unsigned long long)seed, (unsigned long long)p->stop, p->state,
+                  fate_names[p->fate], what);
+}
+
+static void verify_going_on(struct fixture *f, const struct place *p)
+{
+    struct snap *snap;
+    struct mailbox_info before, after;
+    uint64_t modseq;
+    assert_int_equal(snap_begin(f->account, &snap), 0);
+    modseq = snap_modseq(snap);
+    assert_int_equal(snap_mailbox_find(snap, SPAN("INBOX"), &before), 0);
+    uint32_t next = before.uidnext;
+    snap_end(snap);
+    expect(f, ask_append(f, "INBOX", "Subject: on\r\n\r\n", 0, ""), 0);
+    assert_int_equal(snap_begin(f->account, &snap), 0);
+    assert_int_equal(snap_mailbox_find(snap, SPAN("INBOX"), &after), 0);
+    if (after.uidnext <= next || after.highest_modseq <= modseq)
+        say(p, "numbers went back");
+    assert_true(after.uidnext > next && after.highest_modseq > modseq);
+    snap_end(snap);
+}
+
+static void verify(struct world *w, struct fixture *f, const struct place *p, struct buf *reference)
+{
+    autobuf now = BUF_INIT(BUF_UNLIMITED);
+    struct done d;
+    fixture_open(f);
+    picture(f, true, &now);
+    if (!span_eq(buf_span(&now), buf_span(&w->exact))) { /* then what was under way is there */
+        picture(f, false, &now);
+        if (w->acked == STEPS || !span_eq(buf_span(&now), buf_span(&reference[w->acked + 1]))) {
+            say(p, "neither before nor after what was under way");
+            print_message("now:\n%s\nacknowledged:\n%s\nreference:\n%s\n", now.p, w->exact.p,
+                          w->acked == STEPS ? "" : reference[w->acked + 1].p);
+            fail();
+        }
+    }
+    if (!maintain(f, do_check, &d) || d.damages) {
+        say(p, "damaged");
+        fail();
+    }
+    verify_going_on(f, p);
+    fixture_close(f);
+}
+
+/* In the directory where it died: the process alone was killed, all that it wrote is there. */
+static void verify_kept(struct world *w, uint64_t stop, struct buf *reference)
+{
+    struct place p = {stop, 1, INDEX_KEPT};
+    struct fault *disk = fault_crash(w->fault, 1);
+    struct fixture f = {.segment_size = SEGMENT_SIZE};
+    memcpy(f.dir, w->f.dir, sizeof(f.dir));
+    f.fs = fault_fs(disk);
+    verify(w, &f, &p, reference);
+    fault_free(disk);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+/* In the same directory, whose name the files of the log have, with another index. */
+static void verify_state(struct world *w, const struct place *p, const char *died,
+                         struct buf *reference)
+{
+    struct fixture f = {.segment_size = SEGMENT_SIZE};
+    struct fault *disk = fault_crash(w->fault, p->state);
+    autobuf index = BUF_INIT(4096), site = BUF_INIT(4096);
+    memcpy(f.dir, w->f.dir, sizeof(f.dir));
+    f.fs = fault_fs(disk);
+    index_path(&f, &w->f.id, &index);
+    nftw(index.p, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    buf_printf(&site, "%s/site/index", f.dir);
+    if (p->fate == INDEX_LOST)
+        nftw(site.p, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    else if (p->fate == INDEX_AFTER_POWER_LOSS)
+        copy_dir(died, index.p);
+    else if (w->middle[0])
+        copy_dir(w->middle, index.p);
+    index_set_boot_for_test("another boot");
+    verify(w, &f, p, reference);
+    index_set_boot_for_test(NULL);
+    fault_free(disk);
+}
+
+/* The process is dead: nothing of its store is closed or freed, and stays reachable here for leak
+ * checkers. */
+static struct world **dead;
+static size_t dead_count;
+
+static void explore_stop(uint64_t stop, struct buf *reference, uint64_t *states)
+{
+    struct world *w = xnew(struct world);
+    struct fault_plan plan = {.stop_at = stop};
+    char died[96];
+    autobuf index = BUF_INIT(4096);
+    world_init(w);
+    fault_plan(w->fault, &plan);
+    world_run(w, NULL);
+    index_path(&w->f, &w->f.id, &index);
+    snprintf(died, sizeof(died), "%s/died", w->f.dir);
+    copy_dir(index.p, died);
+    verify_kept(w, stop, reference);
+    unsigned n = fault_states(w->fault);
+    uint64_t rng = seed ^ stop << 20;
+    for (unsigned i = 0; i < (all_states ? n : MIN(n, SAMPLE)); i++, ++*states) {
+        unsigned state = all_states ? i : i < 1 ? 0 : draw(&rng, n);
+        struct place p = {stop, state, INDEX_LOST + (enum fate)((stop + i) % (FATES - 1))};
+        verify_state(w, &p, died, reference);
+    }
+    fixture_remove(&w->f);
+    dead = xrealloc_array(dead, dead_count + 1, sizeof(struct world *));
+    dead[dead_count++] = w;
+}
+
+static void every_death(void **state)
+{
+    struct buf reference[STEPS + 1];
+    struct world w;
+    uint64_t states = 0;
+    (void)state;
+    for (int i = 0; i <= STEPS; i++)
+        buf_init(&reference[i], BUF_UNLIMITED);
+    world_init(&w);
+    fault_plan(w.fault, &(struct fault_plan){.stop_at = 0});
+    picture(&w.f, false, &reference[0]);
+    world_run(&w, reference);
+    assert_int_equal(w.acked, STEPS);
+    uint64_t n = fault_changes(w.fault);
+    fixture_close(&w.f);
+    fixture_remove(&w.f);
+    fault_free(w.fault);
+    buf_done(&w.exact);
+    for (uint64_t stop = 1; stop <= n; stop++)
+        explore_stop(stop, reference, &states);
+    print_message("seed %llu: %llu deaths, %llu disk states\n", (unsigned long long)seed,
+                  (unsigned long long)n, (unsigned long long)(states + n));
+    for (int i = 0; i <= STEPS; i++)
+        buf_done(&reference[i]);
+}
+
+int main(void)
+{
+    const char *how = getenv("MARTLET_EXPLORE");
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_death)};
+    struct rlimit files;
+    log_set_level(LOG_ERROR);
+    getrlimit(RLIMIT_NOFILE, &files); /* of processes that died */
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    all_states = how && strcmp(how, "all") == 0;
+    if (how && !all_states)
+        seed = strtoull(how, NULL, 10);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
