@@ -12,8 +12,15 @@ struct check {
     struct maintenance *m;
     struct frozen frozen;
     struct buf findings; /* struct finding; told between the steps */
+    struct buf headless; /* struct headless */
     int step, error;
     struct err err;
+};
+
+/* A segment whose header is damaged, or never came to the disk. */
+struct headless {
+    uint64_t segment;
+    bool used;
 };
 
 enum { STEPS = 4 };
@@ -28,7 +35,12 @@ static void found(struct check *c, struct finding f)
 
 static void on_damage(void *ctx, const struct log_damage *d)
 {
+    struct check *c = ctx;
     struct finding f = {.kind = FINDING_DAMAGE, .segment = d->segment, .offset = d->offset};
+    if (strcmp(d->what, "segment header") == 0) { /* step 2 knows */
+        buf_put(&c->headless, &(struct headless){.segment = d->segment}, sizeof(struct headless));
+        return;
+    }
     snprintf(f.text, sizeof(f.text), "damaged %s in segment %llx at %llu", d->what,
              (unsigned long long)d->segment, (unsigned long long)d->offset);
     found(ctx, f);
@@ -79,6 +91,29 @@ static bool intact(struct check *c, const struct message_location *w)
     return crc == w->crc;
 }
 
+static void note_use(struct check *c, uint64_t segment)
+{
+    struct headless *h = (struct headless *)(void *)c->headless.p;
+    for (size_t i = 0; i < c->headless.n / sizeof(*h); i++)
+        h[i].used |= h[i].segment == segment;
+}
+
+/* One that was begun for a message when the machine died holds nothing that was promised. */
+static void tell_headless(struct check *c, const struct externals *e)
+{
+    const struct headless *h = (const struct headless *)(const void *)c->headless.p;
+    for (size_t i = 0; i < c->headless.n / sizeof(*h); i++) {
+        struct finding f = {.segment = h[i].segment};
+        f.kind = h[i].used || !is_external(e, f.segment) ? FINDING_DAMAGE : FINDING_INFO;
+        snprintf(f.text, sizeof(f.text),
+                 f.kind == FINDING_DAMAGE
+                     ? "damaged segment header in segment %llx"
+                     : "segment %llx was begun when the machine died: compaction removes it",
+                 (unsigned long long)f.segment);
+        found(c, f);
+    }
+}
+
 static int check_messages(struct check *c)
 {
     struct externals externals = {0};
@@ -93,6 +128,7 @@ static int check_messages(struct check *c)
     (void)log_segments(c->frozen.view, note_external, &externals);
     for (rc = index_message_seek(txn, 1, &id, &m); rc == 0;
          rc = index_message_seek(txn, id + 1, &id, &m)) {
+        note_use(c, m.where.segment);
         if (!is_external(&externals, m.where.segment) || intact(c, &m.where))
             continue;
         struct finding f = {
@@ -102,6 +138,7 @@ static int check_messages(struct check *c)
         found(c, f);
     }
     index_read_end(txn);
+    tell_headless(c, &externals);
     free(externals.v);
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
@@ -209,6 +246,7 @@ static void finish(struct check *c)
     struct err err = c->err;
     frozen_done(&c->frozen);
     buf_done(&c->findings);
+    buf_done(&c->headless);
     free(c);
     m->finished(m, error, error ? err.text : "");
 }
@@ -247,5 +285,6 @@ void account_check(struct account *account, struct maintenance *m)
     struct check *c = xnew(struct check);
     c->m = m;
     buf_init(&c->findings, BUF_UNLIMITED);
+    buf_init(&c->headless, BUF_UNLIMITED);
     frozen_take(&c->frozen, account, true, taken, c);
 }
