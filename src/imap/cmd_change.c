@@ -65,6 +65,18 @@ enum step cmd_expunge(struct task *t)
     return task_request(t);
 }
 
+/* --- REPLACE (RFC 8508): the message that goes; the rest is APPEND --- */
+
+bool replace_begin(struct task *t)
+{
+    if (!writable(t) || !resolve(t, &t->command->append.replaced))
+        return false;
+    t->request.mailbox = t->session->view->mailbox;
+    if (t->request.uids.n == 0)
+        task_no(t, "NONEXISTENT", "There is no message with that UID");
+    return t->request.uids.n > 0;
+}
+
 /* --- STORE --- */
 
 struct store_state {

@@ -34,6 +34,8 @@ static const struct command_row {
     {CMD_LSUB, cmd_lsub, .reads = RES_NAMES | RES_SUBSCRIPTIONS, .answers = ANSWER_LSUB},
     {CMD_STATUS, cmd_status, .reads = RES_NAMES | RES_COUNTS},
     {CMD_APPEND, cmd_append, .reads = RES_NAMES, .writes = RES_ADDED | RES_COUNTS},
+    {CMD_REPLACE, cmd_append, .reads = RES_NAMES | RES_FLAGS,
+     .writes = RES_MESSAGES | RES_ADDED | RES_COUNTS},
     {CMD_EXPUNGE, cmd_expunge, .reads = RES_FLAGS, .writes = RES_MESSAGES | RES_COUNTS},
     {CMD_SEARCH, cmd_search, .reads = READ_MAIL},
     {CMD_SORT, cmd_search, .reads = READ_MAIL},
@@ -85,6 +87,16 @@ static void fetch_effects(const struct command *c, struct effects *e)
         e->writes |= RES_FLAGS | RES_COUNTS;
 }
 
+/* RFC 4469: parts of messages, in whatever mailbox. */
+static void append_effects(const struct command *c, struct effects *e)
+{
+    for (unsigned i = 0; i < c->append.n; i++)
+        if (c->append.messages[i].catenate)
+            e->reads |= READ_MAIL;
+    if (c->id == CMD_REPLACE)
+        set_effects(&c->append.replaced, c->uid, e);
+}
+
 task_step *command_prepare(struct task *t, struct effects *ret)
 {
     const struct command *c = t->command;
@@ -106,7 +118,9 @@ task_step *command_prepare(struct task *t, struct effects *ret)
         ret->no_expunge = !c->uid;
         ret->quiet = true;
         set_effects(&c->store.set, c->uid, ret);
-    } else if (c->id == CMD_COPY || c->id == CMD_MOVE)
+    } else if (c->id == CMD_APPEND || c->id == CMD_REPLACE)
+        append_effects(c, ret);
+    else if (c->id == CMD_COPY || c->id == CMD_MOVE)
         set_effects(&c->copy.set, c->uid, ret);
     else if (c->id == CMD_EXPUNGE && c->uid)
         set_effects(&c->expunge.set, true, ret);

@@ -15,6 +15,9 @@ enum step task_request(struct task *t);
 /* The selected mailbox's view at its newest state; false after ending the task. */
 bool task_view(struct task *t, struct snap **ret);
 
+/* What REPLACE replaces, into t->request; false after ending the task. */
+bool replace_begin(struct task *t);
+
 void view_close(struct session *s);
 
 enum step cmd_capability(struct task *t);

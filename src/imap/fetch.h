@@ -71,6 +71,9 @@ int put_section(struct session *s, struct buf **b, struct message_access *m,
 /* As a literal8 if there is a NUL, undecoded. */
 int put_bytes8(struct session *s, struct buf **b, struct message_access *m,
                const struct fetch_item *item, uint64_t offset, uint64_t length) must_check;
+/* The bytes of BODY[HEADER.FIELDS ...]; ERR_NOT_FOUND if there is no such header. */
+int section_header_fields(struct buf *out, struct message_access *m, const struct fetch_item *item,
+                          struct span derived) must_check;
 /* With the label; NIL if there is no such header. */
 int put_header_fields(struct buf *b, struct message_access *m, const struct fetch_item *item,
                       struct span derived) must_check;

@@ -108,23 +108,28 @@ static int filter_header(struct buf *out, struct message_access *m, const struct
     return 0;
 }
 
+int section_header_fields(struct buf *out, struct message_access *m, const struct fetch_item *item,
+                          struct span derived)
+{
+    struct section_range r;
+    if (item->depth == 0 && derived_header_fields(derived, &item->fields, item->invert, out))
+        return 0;
+    int rc = derived_section(derived, item->section, item->depth, SECTION_HEADER, &r);
+    return rc ? rc : filter_header(out, m, item, r.offset, r.length);
+}
+
 int put_header_fields(struct buf *b, struct message_access *m, const struct fetch_item *item,
                       struct span derived)
 {
     autobuf fields = BUF_INIT(BUF_UNLIMITED);
-    struct section_range r;
-    if (item->depth || !derived_header_fields(derived, &item->fields, item->invert, &fields)) {
-        int rc = derived_section(derived, item->section, item->depth, SECTION_HEADER, &r);
-        if (rc == ERR_NOT_FOUND) {
-            buf_put_span(b, item->label);
-            buf_put_lit(b, " NIL");
-            return 0;
-        }
-        if (rc == 0)
-            rc = filter_header(&fields, m, item, r.offset, r.length);
-        if (rc)
-            return rc;
+    int rc = section_header_fields(&fields, m, item, derived);
+    if (rc == ERR_NOT_FOUND) {
+        buf_put_span(b, item->label);
+        buf_put_lit(b, " NIL");
+        return 0;
     }
+    if (rc)
+        return rc;
     if (m->has_nul)
         hide_nul(&fields, 0);
     uint64_t offset = 0, length = fields.n;

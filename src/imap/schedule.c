@@ -42,6 +42,9 @@ static bool may_expunge(struct session *s, struct task *t)
     if (t->effects.no_expunge)
         return false;
     struct task *other;
+    /* REPLACE, whose message is arriving. */
+    if (s->reading && s->reading->appending && s->reading->effects.uses_seq)
+        return false;
     list_each(other, &s->tasks, link)
     {
         if (other == t)

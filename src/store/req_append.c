@@ -1,4 +1,4 @@
-/* APPEND: RFC 9051 section 6.3.12, several messages: RFC 3502. */
+/* APPEND: RFC 9051 section 6.3.12, several messages: RFC 3502, instead of others: RFC 8508. */
 #include "index/tables.h"
 #include "store/eval.h"
 #include "store/upload_int.h"
@@ -62,10 +62,36 @@ static int delivery(struct eval *e)
     return 0;
 }
 
+/* What the messages replace (RFC 8508): all of it must be there. */
+static int find_replaced(struct eval *e, struct ranges *found)
+{
+    struct row row;
+    const struct request *r = e->r;
+    for (size_t i = 0; i < r->uids.n; i++) {
+        for (uint64_t uid = r->uids.v[i].lo; uid <= r->uids.v[i].hi; uid++) {
+            int error = snap_row(e->snap, r->mailbox, (uint32_t)uid, &row);
+            if (error)
+                return error == ERR_NOT_FOUND ? ERR_BUSY : error;
+            ranges_add(found, (uint32_t)uid, (uint32_t)uid);
+        }
+    }
+    return 0;
+}
+
+static void put_replaced(struct eval *e)
+{
+    struct request *r = e->r;
+    if (r->result.uids.n == 0)
+        return;
+    eval_put_expunge(e, (struct op_expunge){r->mailbox, e->modseq, &r->result.uids});
+    eval_touch(e, r->mailbox);
+}
+
 int eval_append(struct eval *e)
 {
     struct request *r = e->r;
     struct mailbox_info target;
+    autoranges replaced = RANGES_INIT;
     int error = r->delivery_id ? delivery(e) : 0;
     if (error == ERR_EXISTS) {
         r->result = (struct request_result){.duplicate = true};
@@ -73,6 +99,8 @@ int eval_append(struct eval *e)
     }
     if (error == 0)
         error = check(e, &target);
+    if (error == 0)
+        error = find_replaced(e, &replaced);
     if (error)
         return error;
     struct op_append a = {.mailbox = target.id,
@@ -93,6 +121,8 @@ int eval_append(struct eval *e)
     if (error)
         return error;
     r->result = result;
+    ranges_copy(&r->result.uids, &replaced);
+    put_replaced(e);
     eval_touch(e, target.id);
     return 0;
 }

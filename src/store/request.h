@@ -11,9 +11,10 @@
  * Strings are UTF-8. Results are in `result`; its ranges are released with request_result_done.
  *
  * result.error: 0; ERR_NOT_FOUND (mailbox missing: TRYCREATE or NONEXISTENT), ERR_EXISTS,
- * ERR_LIMIT, ERR_INVALID (impossible name or request), ERR_NO_SPACE, ERR_DENIED (INBOX cannot be
- * deleted ...), ERR_UNKNOWN (a sync failed: nobody knows whether it took effect; the session must
- * disconnect without a tagged answer), ERR_CLOSED. */
+ * ERR_LIMIT, ERR_INVALID (impossible name or request), ERR_NO_SPACE, ERR_BUSY (APPEND: what it
+ * shall replace is not there any more), ERR_DENIED (INBOX cannot be deleted ...), ERR_UNKNOWN (a
+ * sync failed: nobody knows whether it took effect; the session must disconnect without a tagged
+ * answer), ERR_CLOSED. */
 #ifndef STORE_REQUEST_H
 #define STORE_REQUEST_H
 
@@ -21,7 +22,8 @@
 #include "store/upload.h"
 
 enum request_kind {
-    REQUEST_APPEND,    /* one or several messages, all or none (RFC 3502) */
+    REQUEST_APPEND,    /* one or several messages, all or none (RFC 3502); with uids, these are
+                          expunged from `mailbox` in the same frame (RFC 8508) */
     REQUEST_STORE,     /* flags */
     REQUEST_EXPUNGE,   /* messages with \Deleted, within uids */
     REQUEST_COPY,      /* to mailbox `target`; all or none */
@@ -54,7 +56,7 @@ struct request_result {
     uint32_t first_uid;   /* APPEND, COPY, MOVE: the first of `count` consecutive new UIDs */
     uint32_t count;
     struct ranges uids; /* STORE: changed; EXPUNGE: expunged; COPY, MOVE: source UIDs, ascending, in
-                           the order of the new UIDs */
+                           the order of the new UIDs; APPEND: replaced */
     struct ranges missing;  /* STORE, COPY, MOVE: asked for, but not live any more */
     struct ranges modified; /* STORE: failed unchanged_since (RFC 7162) */
     struct ranges raced; /* STORE: those of `uids` whose row had a modseq > view_modseq before this
@@ -79,7 +81,7 @@ struct request {
     const unsigned char *delivery_id;
     uint32_t delivery_window; /* seconds */
 
-    struct ranges uids; /* STORE, EXPUNGE (empty: all), COPY, MOVE */
+    struct ranges uids; /* STORE, EXPUNGE (empty: all), COPY, MOVE; APPEND (what it replaces) */
     enum store_mode mode;
     uint16_t flags; /* STORE */
     const struct span *keywords;

@@ -1,6 +1,7 @@
 #include "store/upload_int.h"
 
 #include "base/crc32c.h"
+#include "message/derived.h"
 #include "message/mime.h"
 #include "store/store_int.h"
 
@@ -16,6 +17,7 @@ struct upload {
     uint64_t size;
     uint32_t crc;
     int error;
+    bool part; /* never finished: it is no message */
     bool finished;
     /* In a segment: being written (external), then waiting for its link. */
     struct log_external *external;
@@ -25,17 +27,25 @@ struct upload {
     uint64_t segment, offset;
 };
 
-struct upload *upload_new(struct account *account)
+struct upload *upload_new_part(struct account *account)
 {
     struct upload *u = xnew(struct upload);
     u->account = account_ref(account);
-    u->parser = take_ptr(account->store->spare_parser);
-    if (!u->parser)
-        u->parser = mime_parser_new(NULL);
+    u->part = true;
     buf_init(&u->bytes, BUF_UNLIMITED);
     buf_init(&u->derived, BUF_UNLIMITED);
     list_init(&u->link);
     list_push_back(&account->uploads, &u->link);
+    return u;
+}
+
+struct upload *upload_new(struct account *account)
+{
+    struct upload *u = upload_new_part(account);
+    u->part = false;
+    u->parser = take_ptr(account->store->spare_parser);
+    if (!u->parser)
+        u->parser = mime_parser_new(NULL);
     return u;
 }
 
@@ -133,7 +143,8 @@ int upload_write(struct upload *u, struct span bytes)
         return u->error;
     u->size += bytes.n;
     u->crc = crc32c(u->crc, bytes.p, bytes.n);
-    mime_parser_feed(u->parser, bytes);
+    if (u->parser)
+        mime_parser_feed(u->parser, bytes);
     return 0;
 }
 
@@ -141,6 +152,8 @@ int upload_finish(struct upload *u)
 {
     if (u->error || u->finished)
         return u->error;
+    if (u->part)
+        return 0;
     mime_parser_finish(u->parser, &u->derived);
     parser_release(u);
     u->finished = true;
@@ -150,6 +163,26 @@ int upload_finish(struct upload *u)
 uint64_t upload_size(const struct upload *u)
 {
     return u->size;
+}
+
+int upload_read(struct upload *u, uint64_t off, size_t n, struct buf *to)
+{
+    if (u->error || off > u->size || n > u->size - off)
+        return u->error ? u->error : ERR_INVALID;
+    if (!u->external) {
+        buf_put(to, u->bytes.p + off, n);
+        return 0;
+    }
+    int error = log_external_read(u->external, off, n, buf_reserve(to, n), NULL);
+    if (error == 0)
+        buf_commit(to, n);
+    return error;
+}
+
+bool upload_has_8bit_header(const struct upload *u)
+{
+    struct derived_info info;
+    return derived_info(buf_span(&u->derived), &info) == 0 && info.has_8bit_header;
 }
 
 /* --- for the writer --- */

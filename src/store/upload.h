@@ -15,11 +15,18 @@ struct upload;
 enum { UPLOAD_MEMORY_MAX = 1 << 20 };
 
 struct upload *upload_new(struct account *account);
+/* Bytes that will be a part of a message, read back with upload_read: they are kept, but not
+ * parsed, and cannot be appended. */
+struct upload *upload_new_part(struct account *account);
 void upload_free(struct upload *u);
 /* 0, ERR_NO_SPACE, ERR_IO or ERR_LIMIT; the error sticks, later bytes are ignored. */
 int upload_write(struct upload *u, struct span bytes);
 /* No more bytes will come: finishes the parse. */
 int upload_finish(struct upload *u) must_check;
 uint64_t upload_size(const struct upload *u);
+/* The n bytes from off on, which were written to it; appended to `to`. */
+int upload_read(struct upload *u, uint64_t off, size_t n, struct buf *to) must_check;
+/* Of one that is finished: octets >= 0x80 in a header (derived_info.has_8bit_header). */
+bool upload_has_8bit_header(const struct upload *u);
 
 #endif

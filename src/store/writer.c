@@ -392,7 +392,7 @@ static int put_frame(struct batch *b, size_t ops_start, size_t payload_start, bo
 static bool expunges(const struct request *r)
 {
     return r->kind == REQUEST_EXPUNGE || r->kind == REQUEST_MOVE || r->kind == REQUEST_DELETE ||
-           r->kind == REQUEST_RENAME;
+           r->kind == REQUEST_RENAME || (r->kind == REQUEST_APPEND && r->uids.n);
 }
 
 /* The request of eval is through, with `refused` (its own fault) or `error` (the batch's, except

@@ -53,6 +53,7 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(STORE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_store),
     ROW(COPY, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_copy),
     ROW(MOVE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_copy),
+    ROW(REPLACE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_replace),
 #undef ROW
 };
 
@@ -104,7 +105,7 @@ static struct span take_word(struct parse *p)
 static int parse_uid_name(struct parse *p, struct command *c)
 {
     p->after = "UID";
-    int rc = parse_sp(p, "COPY, EXPUNGE, FETCH, MOVE, SEARCH, SORT or STORE");
+    int rc = parse_sp(p, "COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT or STORE");
     if (rc)
         return rc;
     struct span name = take_word(p);

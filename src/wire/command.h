@@ -56,6 +56,7 @@ enum command_id {
     CMD_STORE,
     CMD_COPY,
     CMD_MOVE,
+    CMD_REPLACE,
     CMD_COUNT,
 };
 
@@ -193,22 +194,40 @@ struct cmd_list { /* LIST, and LSUB with one pattern */
                    * an empty pattern is then an ordinary one, not the question for the separator */
 };
 
-struct append_part {
-    struct wire_flags flags;
-    bool has_flags, has_date;
-    bool streamed; /* bytes went by as FRAME_LITERAL_DATA number `index`; else they are in `data` */
+/* Bytes that a client sends as a literal of APPEND. */
+struct append_bytes {
+    bool streamed; /* they went by as FRAME_LITERAL_DATA number `index`; else they are in `data` */
     bool binary;   /* literal8 */
+    bool utf8;     /* UTF8 (...), RFC 6855 section 4 */
     unsigned index;
     uint64_t size;
     struct span data;
+};
+
+struct append_piece { /* RFC 4469: a part of a message, one after the other */
+    bool is_url;
+    struct span url;
+    struct append_bytes text;
+};
+
+struct append_part {
+    struct wire_flags flags;
+    bool has_flags, has_date;
+    bool catenate; /* made of pieces; else: */
+    const struct append_piece *pieces;
+    unsigned n_pieces;
+    struct append_bytes bytes;
     int64_t date; /* seconds since 1970 */
     int zone;     /* minutes east */
 };
 
-struct cmd_append {
+struct cmd_append {         /* APPEND, REPLACE */
+    struct seqset replaced; /* of REPLACE (RFC 8508): one message number or UID, or "*" */
     struct span name;
     const struct append_part *messages;
     unsigned n;
+    bool incomplete; /* the text ends behind a streamed literal within parentheses: only the text of
+                      * FRAME_LITERAL_ASK may */
 };
 
 struct cmd_expunge {
@@ -417,8 +436,12 @@ int command_parse(struct span text, const struct parse_limits *limits, struct ar
 int command_parse_copy(struct span text, const struct parse_limits *limits, struct arena *a,
                        struct command **ret, struct parse_error *ret_error) must_check;
 
-/* One message of a MULTIAPPEND: the `part` of FRAME_LITERAL_ASK. */
+/* One message of a MULTIAPPEND: the `part` of FRAME_LITERAL_ASK, where that is not a text_part. */
 int append_part_parse(struct span part, const struct parse_limits *limits, struct arena *a,
                       struct append_part *ret, struct parse_error *ret_error) must_check;
+
+/* What stands within BODY[...] (RFC 9051 section 9, section-spec): "1.2.MIME". Without literals. */
+int section_parse(struct span text, const struct parse_limits *limits, struct arena *a,
+                  struct fetch_section *ret, struct parse_error *ret_error) must_check;
 
 #endif

@@ -1,6 +1,7 @@
 #include "wire/frame.h"
 
 #include "wire/chars_int.h"
+#include "wire/frame_int.h"
 #include "wire/literal_int.h"
 
 const struct frame_limits frame_limits_default = {
@@ -68,6 +69,7 @@ static void frame_clear(struct frame *f)
 {
     buf_done(&f->buf);
     f->line_start = f->part_start = 0;
+    frame_scan_reset(f);
     f->literals = f->streamed_count = 0;
     f->sync_seen = false;
     f->release = false;
@@ -123,68 +125,6 @@ static struct span tag_of(struct span text, bool complete)
     size_t n = text.n ? char_run(text.p, text.p + text.n, CH_TAG) : 0;
     bool ends = n < text.n ? text.p[n] == ' ' : complete;
     return ends ? span_head(text, n) : SPAN_EMPTY;
-}
-
-static struct span skip_token(struct span s)
-{
-    size_t sp = span_find_byte(s, ' ');
-    return sp == SPAN_NPOS ? SPAN_EMPTY : span_skip(s, sp + 1);
-}
-
-/* Behind a quoted string, a buffered literal or an atom at the front of s; SPAN_EMPTY if there is
- * none that is complete. */
-static struct span skip_astring(struct span s)
-{
-    if (s.n && s.p[0] == '"') {
-        for (size_t i = 1; i < s.n; i++) {
-            if (s.p[i] == '"')
-                return span_skip(s, i + 1);
-            i += s.p[i] == '\\';
-        }
-        return SPAN_EMPTY;
-    }
-    if (s.n && s.p[0] == '{') {
-        struct literal_header h;
-        size_t lf = span_find_byte(s, '\n');
-        if (lf == SPAN_NPOS || lf == 0 || !literal_header_find(span_head(s, lf - 1), &h) ||
-            h.size > s.n - lf - 1)
-            return SPAN_EMPTY;
-        return span_skip(s, lf + 1 + (size_t)h.size);
-    }
-    size_t n = s.n ? char_run(s.p, s.p + s.n, CH_ASTRING) : 0;
-    return n ? span_skip(s, n) : SPAN_EMPTY;
-}
-
-/* Is s exactly " (flags) "date" ", each of the two optional? (append-message of RFC 3502 up to its
- * literal; what the flags and the date are is for the parser.) */
-static bool is_message_prefix(struct span s)
-{
-    if (s.n == 0 || s.p[0] != ' ')
-        return false;
-    s = span_skip(s, 1);
-    static const char pairs[2][2] = {{'(', ')'}, {'"', '"'}};
-    for (int i = 0; i < 2; i++) {
-        if (s.n == 0 || s.p[0] != pairs[i][0])
-            continue;
-        size_t close = span_find_byte(span_skip(s, 1), pairs[i][1]);
-        if (close == SPAN_NPOS || close + 2 >= s.n || s.p[close + 2] != ' ')
-            return false;
-        s = span_skip(s, close + 3);
-    }
-    return s.n == 0;
-}
-
-/* Does the literal announced at offset `header` of the buffer stand where APPEND has a message? */
-static bool in_message_position(const struct frame *f, size_t header)
-{
-    struct span text = span_head(buf_span(&f->buf), header);
-    if (f->streamed_count)
-        return is_message_prefix(span_skip(text, f->part_start));
-    struct span s = skip_token(text);
-    if (!span_istarts(s, SPAN("APPEND ")))
-        return false;
-    struct span rest = skip_astring(span_skip(s, 7));
-    return rest.n && is_message_prefix(rest);
 }
 
 /* ---- errors and resynchronisation ---- */
@@ -306,7 +246,9 @@ static void literal_event(struct frame *f, enum frame_event_kind kind, struct fr
                                 .size = f->literal_size,
                                 .index = f->streamed_count,
                                 .sync = f->sync,
-                                .binary = f->binary};
+                                .binary = f->binary,
+                                .text_part = frame_scan_in_message(f),
+                                .message = f->messages - 1};
 }
 
 /* The header in the buffer becomes "{n*}CRLF", which says that the bytes are not in the text. */
@@ -329,7 +271,7 @@ static void ask(struct frame *f, const struct literal_header *h, struct frame_ev
 static bool begin_literal(struct frame *f, const struct literal_header *h, struct frame_event *ret)
 {
     const struct frame_limits *lim = f->limits;
-    bool streamed = in_message_position(f, f->line_start + h->start);
+    bool streamed = frame_scan(f, f->line_start + h->start);
     enum frame_error error = FRAME_ERR_NONE;
     if (f->literals >= lim->max_literals)
         error = FRAME_ERR_TOO_MANY_LITERALS;
@@ -495,7 +437,7 @@ static bool pending_event(struct frame *f, struct frame_event *ret)
     case ST_END:
         literal_event(f, FRAME_LITERAL_END, ret);
         f->streamed_count++;
-        f->line_start = f->part_start = f->buf.n;
+        f->line_start = f->part_start = f->scan_start = f->buf.n;
         f->state = ST_LINE;
         return true;
     default:

@@ -15,7 +15,8 @@
  * its header appears as "{1234*}\r\n" (or "~{1234*}\r\n"), which no client can produce, because
  * outside literals a text never contains LF. command_parse() understands that form.
  *
- * Streamed literals: those in message position of APPEND (RFC 9051 6.3.12, RFC 3502). For each one
+ * Streamed literals: those in message position of APPEND and REPLACE (RFC 9051 6.3.12, RFC 3502,
+ * RFC 8508), the TEXT parts of CATENATE (RFC 4469) and UTF8 parts (RFC 6855) included. For each one
  * the caller first gets FRAME_LITERAL_ASK and answers frame_literal_accept() or _refuse(), now or
  * later (until then: FRAME_HOLD, nothing is consumed). After acceptance follow FRAME_CONTINUE (if
  * synchronising), FRAME_LITERAL_START, FRAME_LITERAL_DATA with spans of the caller's own input, and
@@ -86,6 +87,8 @@ struct frame_event {
     unsigned index;   /* LITERAL_*: number of the streamed literal in its command, from 0 */
     bool sync;        /* LITERAL_ASK: the client waits for an answer before it sends */
     bool binary;      /* LITERAL_*: literal8, may contain NUL */
+    bool text_part;   /* LITERAL_*: a part of a message that CATENATE makes */
+    unsigned message; /* LITERAL_*: which of a MULTIAPPEND, from 0 */
     bool streamed;    /* ERROR: about a literal in message position */
     enum frame_error error;
     const char *reason; /* ERROR, FATAL: for people, static, no CR or LF */
@@ -98,7 +101,10 @@ struct frame {
     uint64_t discarded;      /* in the present resynchronisation */
     uint64_t literal_size;   /* of the literal asked about or streamed */
     size_t line_start;       /* in buf: where the text after the last literal begins */
-    size_t part_start;       /* in buf: where the present APPEND message begins */
+    size_t part_start;       /* in buf: where the text after the last streamed literal begins */
+    size_t scan_start;       /* in buf: what has not been looked through for message position */
+    unsigned messages;       /* of this command that have begun */
+    uint8_t scan;            /* enum scan_state in frame_append.c */
     unsigned literals;       /* of this command */
     unsigned streamed_count; /* of this command */
     uint8_t state;           /* enum frame_state in frame.c */

@@ -154,6 +154,30 @@ static int parse_section(struct parse *p, struct fetch_section *s)
     return rc;
 }
 
+int section_parse(struct span text, const struct parse_limits *limits, struct arena *a,
+                  struct fetch_section *ret, struct parse_error *ret_error)
+{
+    autobuf b = BUF_INIT(BUF_UNLIMITED);
+    struct fetch_section s = {.kind = SECTION_BODY, .peek = true};
+    buf_put_span(&b, text);
+    buf_put_byte(&b, ']');
+    struct span copy = arena_copy(a, buf_span(&b));
+    struct parse p = {
+        copy.p, copy.p + copy.n, a, limits ? limits : &parse_limits_default, ret_error,
+        "[",    "a section"};
+    ret_error->reason[0] = '\0';
+    if (a->spent)
+        return parse_spent(&p);
+    if (span_find_byte(text, '{') != SPAN_NPOS || span_find_byte(text, '<') != SPAN_NPOS)
+        return parse_fail(&p, ERR_INVALID, "not a section");
+    int rc = parse_section(&p, &s);
+    if (rc == 0 && !parse_at_end(&p))
+        rc = parse_fail(&p, ERR_INVALID, "not a section");
+    if (rc == 0)
+        *ret = s;
+    return rc;
+}
+
 static bool same_part(const struct fetch_section *x, const struct fetch_section *y)
 {
     return x->n_part == y->n_part &&

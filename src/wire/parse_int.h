@@ -133,6 +133,7 @@ int parse_status_items(struct parse *p, uint32_t *ret);
 int parse_list(struct parse *p, struct command *c);
 int parse_lsub(struct parse *p, struct command *c);
 int parse_append(struct parse *p, struct command *c);
+int parse_replace(struct parse *p, struct command *c);
 int parse_expunge(struct parse *p, struct command *c);
 int parse_search(struct parse *p, struct command *c);
 int parse_sort(struct parse *p, struct command *c);

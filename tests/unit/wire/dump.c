@@ -52,8 +52,32 @@ static void put_flags(struct buf *b, const struct wire_flags *f)
         buf_printf(b, " unknown " SPAN_FMT, SPAN_ARG(f->unknown));
 }
 
+static void put_append_bytes(struct buf *b, const struct append_bytes *m)
+{
+    buf_printf(b, " %s%s%llu", m->utf8 ? "utf8 " : "", m->binary ? "binary " : "",
+               (unsigned long long)m->size);
+    if (m->streamed)
+        buf_printf(b, " stream %u", m->index);
+    else
+        put_text(b, m->data);
+}
+
+static void put_pieces(struct buf *b, const struct append_part *m)
+{
+    buf_put_lit(b, " catenate");
+    for (unsigned i = 0; i < m->n_pieces; i++) {
+        buf_put_str(b, m->pieces[i].is_url ? " url" : " text");
+        if (m->pieces[i].is_url)
+            put_text(b, m->pieces[i].url);
+        else
+            put_append_bytes(b, &m->pieces[i].text);
+    }
+}
+
 static void put_append(struct buf *b, const struct cmd_append *a)
 {
+    if (a->incomplete)
+        buf_put_lit(b, " incomplete");
     put_text(b, a->name);
     for (unsigned i = 0; i < a->n; i++) {
         const struct append_part *m = &a->messages[i];
@@ -62,11 +86,10 @@ static void put_append(struct buf *b, const struct cmd_append *a)
             put_flags(b, &m->flags);
         if (m->has_date)
             buf_printf(b, " at %lld %d", (long long)m->date, m->zone);
-        buf_printf(b, " %s%llu", m->binary ? "binary " : "", (unsigned long long)m->size);
-        if (m->streamed)
-            buf_printf(b, " stream %u", m->index);
+        if (m->catenate)
+            put_pieces(b, m);
         else
-            put_text(b, m->data);
+            put_append_bytes(b, &m->bytes);
         buf_put_lit(b, " }");
     }
 }
@@ -221,6 +244,9 @@ static void put_arguments(struct buf *b, const struct command *c)
     case CMD_LSUB:
         put_list(b, &c->list);
         break;
+    case CMD_REPLACE:
+        put_set(b, &c->append.replaced);
+        /* fall through */
     case CMD_APPEND:
         put_append(b, &c->append);
         break;

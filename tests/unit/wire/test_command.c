@@ -84,7 +84,7 @@ static void simple(void **state)
     BAD("a UID EXPUNGE", "expected a sequence set after EXPUNGE");
     BAD("a FOO", "unknown command \"FOO\"");
     BAD("a XYZ 1 2", "unknown command \"XYZ\"");
-    BAD("a UID", "expected COPY, EXPUNGE, FETCH, MOVE, SEARCH, SORT or STORE after UID");
+    BAD("a UID", "expected COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT or STORE after UID");
     BAD("a UID NOOP", "unknown command \"UID NOOP\"");
     BAD("a UID UID FETCH 1 FLAGS", "unknown command \"UID UID\"");
     BAD("a \x01\xff\"", "unknown command \"??\"\"");
@@ -248,6 +248,43 @@ static void append(void **state)
     BAD("a APPEND {1*}", "malformed literal for a mailbox name after APPEND");
 }
 
+/* RFC 4469 section 5, RFC 6855 section 4 */
+static void catenate(void **state)
+{
+    (void)state;
+    OK("A003 APPEND Drafts (\\Seen \\Draft $MDNSent) CATENATE "
+       "(URL \"/Drafts;UIDVALIDITY=385759045/;UID=20/;section=HEADER\" TEXT {4+}\r\nabcd URL "
+       "{3+}\r\nx y)",
+       "A003 APPEND [Drafts] { (\\Seen \\Draft $MDNSent) catenate url "
+       "[/Drafts;UIDVALIDITY=385759045/;UID=20/;section=HEADER] text 4 stream 0 url [x y] }");
+    OK("a append x catenate (url /x text {0+}\r\n) (\\Seen) {1+}\r\na CATENATE (TEXT ~{1+}\r\nb)",
+       "a APPEND [x] { catenate url [/x] text 0 stream 0 } { (\\Seen) 1 stream 1 } { catenate text "
+       "binary 1 stream 2 }");
+    OK("a APPEND x UTF8 (~{2+}\r\nab) CATENATE (UTF8 (~{1+}\r\nc) URL y)",
+       "a APPEND [x] { utf8 binary 2 stream 0 } { catenate text utf8 binary 1 stream 1 url [y] }");
+    BAD("a APPEND x CATENATE ()", "expected TEXT, URL or UTF8 after CATENATE, found \")\"");
+    BAD("a APPEND x CATENATE (URL x", "expected \")\" after the URL");
+    BAD("a APPEND x CATENATE (URL x TEXT \"y\")",
+        "expected a literal after TEXT, found \"\"y\")\"");
+    BAD("a APPEND x UTF8 ({2+}\r\nab)",
+        "expected a literal8 after the mailbox name, found \"{2*}\"");
+}
+
+/* RFC 8508 section 5 */
+static void replace(void **state)
+{
+    (void)state;
+    OK("A003 REPLACE 4 Drafts (\\Seen \\Draft) {2+}\r\nab",
+       "A003 REPLACE 4 [Drafts] { (\\Seen \\Draft) 2 stream 0 }");
+    OK("a UID REPLACE 2000 x {1+}\r\na", "a UID REPLACE 2000 [x] { 1 stream 0 }");
+    OK("a replace * {1+}\r\nx CATENATE (TEXT {1+}\r\na URL /x)",
+       "a REPLACE * [x] { catenate text 1 stream 0 url [/x] }");
+    BAD("a REPLACE 4:5 x {1+}\r\na", "REPLACE takes the number of one message");
+    BAD("a REPLACE $ x {1+}\r\na", "REPLACE takes the number of one message");
+    BAD("a REPLACE 1:* x {1+}\r\na", "REPLACE takes the number of one message");
+    BAD("a REPLACE 1 x {1+}\r\na {1+}\r\nb", "unexpected \" {1*}??\" at the end of REPLACE");
+}
+
 static void append_parts(void **state)
 {
     (void)state;
@@ -257,13 +294,13 @@ static void append_parts(void **state)
     assert_int_equal(append_part_parse(SPAN(" (\\Seen) \"17-Jul-1996 02:44:25 -0700\" {7*}\r\n"),
                                        NULL, &a, &m, &err),
                      0);
-    assert_true(m.streamed && m.has_flags && m.has_date);
-    assert_int_equal(m.size, 7);
+    assert_true(m.bytes.streamed && m.has_flags && m.has_date);
+    assert_int_equal(m.bytes.size, 7);
     assert_int_equal(m.flags.system, WIRE_FLAG_SEEN);
     assert_int_equal(append_part_parse(SPAN(" {7*}"), NULL, &a, &m, &err), ERR_INVALID);
     assert_int_equal(append_part_parse(SPAN("{7*}\r\n"), NULL, &a, &m, &err), ERR_INVALID);
     assert_int_equal(append_part_parse(SPAN(" {3}\r\nabc"), NULL, &a, &m, &err), 0);
-    assert_true(!m.streamed && span_eq(m.data, SPAN("abc")));
+    assert_true(!m.bytes.streamed && span_eq(m.bytes.data, SPAN("abc")));
     assert_int_equal(append_part_parse(SPAN(" {3}\r\nab"), NULL, &a, &m, &err), ERR_INVALID);
 }
 
@@ -555,6 +592,8 @@ int main(void)
         cmocka_unit_test(mailboxes),
         cmocka_unit_test(list),
         cmocka_unit_test(append),
+        cmocka_unit_test(catenate),
+        cmocka_unit_test(replace),
         cmocka_unit_test(append_parts),
         cmocka_unit_test(search),
         cmocka_unit_test(search_errors),

@@ -90,6 +90,36 @@ static void buffered_literals(void **state)
           "COMMAND a: [a X {00000000000000000000000000000003+}\\r\\nabc]\nleft 0\n");
 }
 
+/* RFC 4469, RFC 6855, RFC 8508: what goes by as a stream, and what stays in the text. */
+static void message_parts(void **state)
+{
+    (void)state;
+    CHECK(IN("a APPEND x CATENATE (TEXT {1+}\r\nA URL {2+}\r\nuu TEXT {1+}\r\nB)\r\n"),
+          "ASK a: 1 #0 [a APPEND x CATENATE (TEXT {1*}\\r\\n] [a APPEND x CATENATE (TEXT "
+          "{1*}\\r\\n]\n"
+          "START 1 #0\nDATA A\nEND #0\n"
+          "ASK a: 1 #1 [a APPEND x CATENATE (TEXT {1*}\\r\\n URL {2+}\\r\\nuu TEXT {1*}\\r\\n] "
+          "[ URL {2+}\\r\\nuu TEXT {1*}\\r\\n]\n"
+          "START 1 #1\nDATA B\nEND #1\n"
+          "COMMAND a: [a APPEND x CATENATE (TEXT {1*}\\r\\n URL {2+}\\r\\nuu TEXT "
+          "{1*}\\r\\n)]\nleft 0\n");
+    CHECK(
+        IN("a UID REPLACE 7 x UTF8 (~{1+}\r\nA)\r\n"),
+        "ASK a: 1 binary #0 [a UID REPLACE 7 x UTF8 (~{1*}\\r\\n] [a UID REPLACE 7 x UTF8 "
+        "(~{1*}\\r\\n]\n"
+        "START 1 #0\nDATA A\nEND #0\nCOMMAND a: [a UID REPLACE 7 x UTF8 (~{1*}\\r\\n)]\nleft 0\n");
+    CHECK(IN("a APPEND x CATENATE (URL y) {1+}\r\nA\r\n"),
+          "ASK a: 1 #0 [a APPEND x CATENATE (URL y) {1*}\\r\\n] [a APPEND x CATENATE (URL y) "
+          "{1*}\\r\\n]\n"
+          "START 1 #0\nDATA A\nEND #0\nCOMMAND a: [a APPEND x CATENATE (URL y) {1*}\\r\\n]\nleft "
+          "0\n");
+    /* not where a message can stand */
+    CHECK(IN("a APPEND x CATENATE (TEXT{1+}\r\nA)\r\n"),
+          "COMMAND a: [a APPEND x CATENATE (TEXT{1+}\\r\\nA)]\nleft 0\n");
+    CHECK(IN("a UID APPEND x {1+}\r\nA\r\n"), "COMMAND a: [a UID APPEND x {1+}\\r\\nA]\nleft 0\n");
+    CHECK(IN("a REPLACE x {1+}\r\nA\r\n"), "COMMAND a: [a REPLACE x {1+}\\r\\nA]\nleft 0\n");
+}
+
 static void streamed_literals(void **state)
 {
     (void)state;
@@ -347,6 +377,7 @@ static void limits_of_export(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(message_parts),
         cmocka_unit_test(lines),
         cmocka_unit_test(buffered_literals),
         cmocka_unit_test(streamed_literals),

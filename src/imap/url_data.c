@@ -1,0 +1,149 @@
+#include "imap/url_data.h"
+
+#include "store/names.h"
+
+static int find_named(struct snap *snap, struct span given, struct mailbox_info *ret)
+{
+    autobuf name = BUF_INIT(4 * MAILBOX_NAME_MAX);
+    int rc = mailbox_name_normalise(&name, given);
+    if (rc)
+        return rc == ERR_LIMIT ? ERR_NOT_FOUND : rc;
+    return snap_mailbox_find(snap, buf_span(&name), ret);
+}
+
+int url_mailbox_find(struct session *s, const struct imap_url *url, struct account **ret_account,
+                     uint32_t *ret_mailbox)
+{
+    autosnap *snap = NULL;
+    struct mailbox_info info;
+    if (!url->has_mailbox && (!s->view || s->view->gone))
+        return ERR_NOT_FOUND;
+    int rc = snap_begin(s->account, &snap);
+    if (rc == 0)
+        rc = url->has_mailbox ? find_named(snap, url->mailbox, &info)
+                              : snap_mailbox(snap, s->view->mailbox, &info);
+    if (rc)
+        return rc;
+    if (url->uidvalidity && url->uidvalidity != info.uidvalidity)
+        return ERR_NOT_FOUND;
+    *ret_account = s->account;
+    *ret_mailbox = info.id;
+    return 0;
+}
+
+static const enum section_text section_texts[] = {
+    [SPEC_ALL] = SECTION_ALL,
+    [SPEC_HEADER] = SECTION_HEADER,
+    [SPEC_HEADER_FIELDS] = SECTION_HEADER,
+    [SPEC_HEADER_FIELDS_NOT] = SECTION_HEADER,
+    [SPEC_TEXT] = SECTION_TEXT,
+    [SPEC_MIME] = SECTION_MIME,
+};
+
+/* BODY[HEADER.FIELDS (...)] */
+static int choose_fields(struct url_data *d, const struct fetch_section *sec, struct span derived)
+{
+    struct fetch_item item = {.kind = ITEM_HEADER_FIELDS,
+                              .section = sec->part,
+                              .depth = sec->n_part,
+                              .invert = sec->text == SPEC_HEADER_FIELDS_NOT};
+    header_set_init(&item.fields, sec->fields, sec->n_fields);
+    d->chosen = true;
+    int rc = section_header_fields(&d->fields, &d->access, &item, derived);
+    header_set_done(&item.fields);
+    d->length = d->fields.n;
+    return rc;
+}
+
+static int choose_bytes(struct url_data *d, const struct fetch_section *sec, struct span derived)
+{
+    struct section_range r;
+    int rc = derived_section(derived, sec->part, sec->n_part, section_texts[sec->text], &r);
+    if (rc)
+        return rc;
+    d->whole = sec->n_part == 0 && sec->text == SPEC_ALL;
+    d->is_part = sec->text == SPEC_ALL;
+    d->part = r.part;
+    d->offset = d->whole ? 0 : r.offset;
+    d->length = d->whole ? d->access.where.length : r.length;
+    return 0;
+}
+
+static int find_message(struct url_data *d, uint32_t mailbox, uint32_t uid, struct buf *made,
+                        struct span *ret_derived, struct snap *snap)
+{
+    struct row row;
+    struct derived_info info;
+    int rc = snap_row(snap, mailbox, uid, &row);
+    if (rc == 0)
+        rc = snap_message(snap, row.message_id, &d->access.where);
+    if (rc)
+        return rc;
+    d->message_id = row.message_id;
+    rc = snap_derived(snap, row.message_id, ret_derived);
+    if (rc == ERR_NOT_FOUND) {
+        rc = account_derive(d->account, row.message_id, made);
+        *ret_derived = buf_span(made);
+    }
+    if (rc == 0 && derived_info(*ret_derived, &info) == 0)
+        d->access.has_nul = info.has_nul;
+    return rc;
+}
+
+int url_data_open(struct account *account, uint32_t mailbox, const struct imap_url *url,
+                  struct url_data *ret)
+{
+    const struct fetch_section *sec = &url->section;
+    struct url_data d = {.account = account, .fields = BUF_INIT(BUF_UNLIMITED)};
+    autobuf made = BUF_INIT(BUF_UNLIMITED);
+    autosnap *snap = NULL;
+    struct span derived;
+    d.access.account = account;
+    int rc = snap_begin(account, &snap);
+    if (rc == 0)
+        rc = find_message(&d, mailbox, url->uid, &made, &derived, snap);
+    if (rc == 0)
+        rc = sec->n_fields ? choose_fields(&d, sec, derived) : choose_bytes(&d, sec, derived);
+    if (rc) {
+        buf_done(&d.fields);
+        return rc;
+    }
+    if (sec->has_partial) { /* beyond the end there is nothing, which is no error */
+        uint64_t skip = MIN(sec->offset, d.length);
+        d.offset += skip;
+        d.length = MIN(d.length - skip, sec->length);
+    }
+    account_ref(account);
+    *ret = d;
+    return 0;
+}
+
+void url_data_done(struct url_data *d)
+{
+    if (!d->account)
+        return;
+    account_unref(take_ptr(d->account));
+    buf_done(&d->fields);
+}
+
+/* Compaction may have moved the message between two slices; one that was expunged meanwhile stays
+ * where it was. */
+static void follow(struct url_data *d)
+{
+    autosnap *snap = NULL;
+    struct message_location where;
+    if (snap_begin(d->account, &snap) == 0 && snap_message(snap, d->message_id, &where) == 0)
+        d->access.where = where;
+}
+
+int url_data_read(struct url_data *d, uint64_t at, size_t n, struct buf *to)
+{
+    if (d->chosen) {
+        buf_put(to, d->fields.p + d->offset + at, n);
+        return 0;
+    }
+    size_t before = to->n;
+    follow(d);
+    int rc = account_read(d->account, &d->access.where, d->offset + at, n, to);
+    return rc == 0 && to->n - before != n ? ERR_CORRUPT : rc;
+}
