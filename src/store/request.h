@@ -35,6 +35,14 @@ enum request_kind {
     REQUEST_UNSUBSCRIBE,
     REQUEST_SPECIAL_USE, /* set a mailbox's special uses */
     REQUEST_DERIVED,     /* keep a recomputed derived record; touches the index only, no log */
+    /* A move to another account (store/transfer.h), in three steps: at the source; an APPEND with
+     * transfer_id at the destination; at the source. */
+    REQUEST_TRANSFER_BEGIN,  /* uids of mailbox are about to go to the mailbox new_name of the user
+                                `name`: remembered until END */
+    REQUEST_TRANSFER_END,    /* transfer_done: they have arrived, and are expunged here */
+    REQUEST_TRANSFER_SETTLE, /* at the destination: result.duplicate if they have arrived; if not
+                                they never will, an APPEND is refused from now on */
+    REQUEST_KIND_COUNT
 };
 
 enum store_mode { STORE_ADD, STORE_REMOVE, STORE_REPLACE };
@@ -88,6 +96,9 @@ struct request {
     size_t keyword_count;
     uint64_t unchanged_since; /* STORE: UINT64_MAX for none */
     uint64_t view_modseq;     /* STORE: what the session has taken note of; see result.raced */
+
+    const unsigned char *transfer_id; /* 16 bytes; TRANSFER_*, and APPEND as a part of one */
+    bool transfer_done;
 
     uint64_t message_id; /* DERIVED */
     struct span derived;
