@@ -228,6 +228,8 @@ enum step cmd_store(struct task *t)
         int rc = forget_own(t, snap);
         if (rc)
             return task_store_failed(t, rc, false);
+        /* A range of numbers has gaps in its UIDs: gone is only what the client still shows. */
+        ranges_intersect(&t->request.result.missing, &t->session->view->expunged);
         if (t->command->store.silent && !t->session->condstore)
             return store_end(t, snap);
         st->walking = true;

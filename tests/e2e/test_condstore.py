@@ -158,6 +158,18 @@ def test_unchanged_since_expunged(box, other):
     assert box.noop().expunged() in ([7, 6, 5, 4], [4, 4, 4, 4])
 
 
+def test_unchanged_since_gap(box, other):
+    """Nothing is gone where UIDs have a gap that the client knows of: OK, and no EXPUNGEISSUED."""
+    box.ok('STORE 2 +FLAGS.SILENT (\\Deleted)')
+    box.ok('EXPUNGE')
+    assert box.ok('STORE 1:4 +FLAGS (a)').code is None
+    assert box.ok('UID STORE 1:4,500 +FLAGS (a)').code is None
+    seen = highest(box.ok('SELECT INBOX (CONDSTORE)'))
+    other.ok('UID STORE 3 +FLAGS (b)')
+    r = box.ok('STORE 1:4 (UNCHANGEDSINCE %d) +FLAGS.SILENT (c)' % seen)
+    assert r.code == 'MODIFIED' and r.code_args == ['2']
+
+
 def test_search_modseq(box):
     """Sections 3.1.5 and 3.1.6: the answer has the greatest mod-sequence."""
     since = highest(box.select())

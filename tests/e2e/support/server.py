@@ -154,8 +154,8 @@ class Server:
         if not self.keep:
             shutil.rmtree(self.dir, ignore_errors=True)
 
-    def connect(self, tls=False, **more):
-        return Imap(self.host, self.imaps if tls else self.imap, tls, **more)
+    def connect(self, tls=False, maker=Imap, **more):
+        return maker(self.host, self.imaps if tls else self.imap, tls, **more)
 
 
 def zombie(pid):
