@@ -19,6 +19,14 @@ int span_cmp(struct span a, struct span b)
     return a.n < b.n ? -1 : a.n > b.n;
 }
 
+bool span_is_ascii(struct span s)
+{
+    unsigned char all = 0;
+    for (size_t i = 0; i < s.n; i++)
+        all |= (unsigned char)s.p[i];
+    return all < 0x80;
+}
+
 bool span_starts(struct span s, struct span prefix)
 {
     return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);

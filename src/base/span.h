@@ -37,6 +37,7 @@ static inline bool span_eq(struct span a, struct span b)
 
 bool span_ieq(struct span a, struct span b); /* ASCII case-insensitive */
 int span_cmp(struct span a, struct span b);  /* memcmp order, shorter first */
+bool span_is_ascii(struct span s);
 bool span_starts(struct span s, struct span prefix);
 bool span_istarts(struct span s, struct span prefix);
 bool span_ends(struct span s, struct span suffix);

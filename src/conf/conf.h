@@ -27,6 +27,7 @@ struct conf_origin {
 enum conf_case { CONF_CASE_FOLD, CONF_CASE_KEEP };
 
 enum conf_scram { CONF_SCRAM_AUTO, CONF_SCRAM_ON, CONF_SCRAM_OFF };
+enum conf_utf8 { CONF_UTF8_ACCEPT, CONF_UTF8_ONLY, CONF_UTF8_OFF };
 enum conf_literal { CONF_LITERAL_PLUS, CONF_LITERAL_MINUS };
 
 enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
@@ -90,6 +91,7 @@ struct conf {
     const char *auth_mta_mode, *auth_mta_group;
 
     uint64_t imap_literal; /* enum conf_literal */
+    uint64_t imap_utf8;    /* enum conf_utf8 */
     bool imap_side_by_side;
     struct conf_list imap_in_order_clients;
     uint64_t imap_idle_timeout;

@@ -234,6 +234,10 @@ const struct setting conf_settings[] = {
 
     CHOICE("imap.literal", imap_literal, "plus", "plus minus",
            "Offer LITERAL+ (any size) or LITERAL- (up to 4096 bytes), RFC 7888."),
+    CHOICE("imap.utf8", imap_utf8, "accept", "accept only off",
+           "Offer UTF8=ACCEPT or UTF8=ONLY (RFC 9755), or neither. With accept, APPEND refuses\n"
+           "headers that are not ASCII until a client has enabled UTF-8, as the RFC demands; with\n"
+           "only, whatever has to do with mail is refused until then."),
     BOOLEAN("imap.side_by_side", imap_side_by_side, "true",
             "Run pipelined commands side by side where RFC 9051 section 5.5 allows it."),
     LIST("imap.in_order_clients", imap_in_order_clients, "[]",

@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "imap/catenate.h"
 #include "imap/commands.h"
+#include "imap/utf8.h"
 
 struct append_state {
     struct upload **arrived; /* one for each streamed literal, malloc'd; NULL: moved to a message */
@@ -127,7 +128,7 @@ void append_literal_ask(struct session *s, const struct frame_event *ev)
     /* EXPUNGE would make another message of the number that REPLACE was given. */
     t->effects.uses_seq = t->command->id == CMD_REPLACE && !t->command->uid;
     (void)too_big(s, t->data, ev); /* alone it is not: the framer has looked */
-    if (!append_check(t)) {
+    if (!utf8_command_allowed(t) || !append_check(t)) {
         refuse(s, t);
         return;
     }
@@ -237,6 +238,8 @@ static enum step append_fill(struct task *t)
             return STEP_AGAIN;
         if (rc)
             return fill_failed(t, rc);
+        if (!utf8_message_allowed(t, st->messages[st->filled].upload))
+            return STEP_DONE;
         st->filled++;
     }
     t->request.messages = st->messages;

@@ -1,6 +1,7 @@
 /* imap/cmd_basic.c: commands that need no mail: CAPABILITY, NOOP, CHECK, LOGOUT, ENABLE, ID,
  * NAMESPACE, IDLE (RFC 9051 sections 6.1, 6.3.1, 6.3.10, 6.3.13; RFC 2971). */
 #include "imap/commands.h"
+#include "imap/utf8.h"
 #include "wire/capability.h"
 #include "wire/write.h"
 
@@ -30,17 +31,21 @@ enum step cmd_logout(struct task *t)
 enum step cmd_enable(struct task *t)
 {
     struct session *s = t->session;
-    enum { REV2 = 1, CONDSTORE = 2, QRESYNC = 4 };
+    enum { REV2 = 1, CONDSTORE = 2, QRESYNC = 4, UTF8 = 8 };
     static const struct {
         struct span name;
         unsigned bit;
-    } known[] = {
-        {SPAN("IMAP4rev2"), REV2}, {SPAN("CONDSTORE"), CONDSTORE}, {SPAN("QRESYNC"), QRESYNC}};
+    } known[] = {{SPAN("IMAP4rev2"), REV2},
+                 {SPAN("CONDSTORE"), CONDSTORE},
+                 {SPAN("QRESYNC"), QRESYNC},
+                 {SPAN("UTF8=ACCEPT"), UTF8}};
     unsigned asked = 0;
     for (size_t i = 0; i < t->command->enable.n; i++)
         for (size_t k = 0; k < ARRAY_LEN(known); k++)
             if (span_ieq(t->command->enable.names[i], known[k].name))
                 asked |= known[k].bit;
+    if ((asked & UTF8) && !utf8_enable(s))
+        asked &= ~(unsigned)UTF8;
     /* RFC 9051 section 6.3.1: what is unknown or cannot be enabled is ignored. */
     struct buf *b = respond_begin(s);
     buf_put_lit(b, "* ENABLED");

@@ -92,7 +92,7 @@ static int add_section(struct task *t, struct fetch_plan *plan, const struct fet
                                                               : ITEM_SECTION;
     struct fetch_item *item = add_item(plan, kind, true, true);
     autobuf label = BUF_INIT(BUF_UNLIMITED);
-    write_section_name(&label, sec, t->session->rev2);
+    write_section_name(&label, sec, session_utf8(t->session));
     item->label = arena_copy(&t->arena, buf_span(&label));
     item->text = section_texts[sec->text];
     item->section = sec->part;

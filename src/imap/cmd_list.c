@@ -30,7 +30,7 @@ struct listed {
 
 void put_mailbox_name(struct session *s, struct buf *b, struct span name)
 {
-    write_mailbox(b, name, s->rev2);
+    write_mailbox(b, name, session_utf8(s));
 }
 
 static void put_attribute(struct buf *b, bool *first, const char *name)
@@ -274,6 +274,12 @@ static void list_cleanup(struct task *t)
     buf_done(&st->at);
 }
 
+/* As task_mailbox_name: UTF-8 is understood before it was enabled, too. */
+static int decode_pattern(struct session *s, struct span given, struct buf *to, const char **why)
+{
+    return mailbox_pattern_decode(given, session_utf8(s) || !span_is_ascii(given), to, why);
+}
+
 static enum step list_begin(struct task *t, bool lsub)
 {
     const struct cmd_list *a = &t->command->list;
@@ -290,10 +296,10 @@ static enum step list_begin(struct task *t, bool lsub)
         return task_no(t, "LIMIT", "Too many patterns");
     autobuf reference = BUF_INIT(PATTERN_MAX), pattern = BUF_INIT(PATTERN_MAX);
     const char *why = "the pattern is too long";
-    int rc = mailbox_pattern_decode(a->reference, t->session->rev2, &reference, &why);
+    int rc = decode_pattern(t->session, a->reference, &reference, &why);
     for (unsigned i = 0; i < a->n_patterns && rc == 0; i++) {
         buf_reset(&pattern);
-        rc = mailbox_pattern_decode(a->patterns[i], t->session->rev2, &pattern, &why);
+        rc = decode_pattern(t->session, a->patterns[i], &pattern, &why);
         if (rc == 0)
             rc = pattern_init(&st->patterns[st->n_patterns++], buf_span(&reference),
                               buf_span(&pattern), MAILBOX_DELIMITER);

@@ -8,10 +8,7 @@ bool task_mailbox_name(struct task *t, struct span given, struct span *ret)
 {
     autobuf utf8 = BUF_INIT(4 * MAILBOX_NAME_MAX), name = BUF_INIT(4 * MAILBOX_NAME_MAX);
     /* RFC 3501 section 5.1.3; a client of rev1 that sends UTF-8 all the same is understood. */
-    bool ascii = true;
-    for (size_t i = 0; i < given.n; i++)
-        ascii = ascii && !(given.p[i] & 0x80);
-    if (t->session->rev2 || !ascii)
+    if (session_utf8(t->session) || !span_is_ascii(given))
         buf_put_span(&utf8, given);
     else if (mutf7_decode(given, &utf8) != 0) {
         task_no(t, "CANNOT", "The mailbox name is not valid modified UTF-7");

@@ -7,6 +7,7 @@
 #include "imap/search.h"
 #include "imap/sort.h"
 #include "imap/trace.h"
+#include "imap/utf8.h"
 #include "store/account.h"
 
 enum {
@@ -401,6 +402,8 @@ static enum step search_failed(struct task *t, int rc)
 
 static enum step search_begin(struct task *t, struct snap *snap)
 {
+    if (!utf8_charset_allowed(t))
+        return STEP_DONE;
     struct search_state *st = arena_new(&t->arena, struct search_state);
     if (!st)
         return task_no(t, "LIMIT", "The command needs too much memory");

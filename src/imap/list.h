@@ -6,7 +6,7 @@
 
 /* "* LIST (attributes) "/" name" CRLF for an existing mailbox. */
 int put_list_line(struct session *s, struct snap *snap, struct buf *b, struct span name) must_check;
-/* A name in the form of the session: modified UTF-7, or UTF-8 in rev2. */
+/* A name in the form of the session: modified UTF-7, or UTF-8 (session_utf8). */
 void put_mailbox_name(struct session *s, struct buf *b, struct span name);
 /* "* STATUS name (items)" CRLF; items: STATUS_ bits of wire/command.h. */
 int put_status_line(struct session *s, struct snap *snap, struct buf *b,

@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "base/worknote.h"
 #include "imap/trace.h"
+#include "imap/utf8.h"
 #include "wire/capability.h"
 
 const struct imap_settings imap_settings_default = {
@@ -23,6 +24,7 @@ const struct imap_settings imap_settings_default = {
               .max_parts = 100,
               .max_ranges = 20000,
               .max_messages = 10000},
+    .utf8 = CAPABILITY_UTF8_ACCEPT,
     .side_by_side = true,
     .command_memory = 4 << 20,
     .tasks_max = 64,
@@ -187,6 +189,10 @@ void task_check_state(struct task *t)
 {
     if (!t->command)
         return;
+    if (!utf8_command_allowed(t)) {
+        t->ending = true;
+        return;
+    }
     unsigned state = t->session->view ? CMD_IN_SELECTED : CMD_IN_AUTH;
     if (!(t->command->desc->states & (state | (state == CMD_IN_SELECTED ? CMD_IN_AUTH : 0))))
         t->step = step_wrong_state;
@@ -390,6 +396,7 @@ static void on_timeout(struct loop_timer *timer)
 void session_put_capabilities(struct session *s, struct buf *b)
 {
     const struct capability_state state = {.authenticated = true,
+                                           .utf8 = s->utf8_offered,
                                            .tls = s->tls,
                                            .literal_minus = s->literal_minus,
                                            .append_limit =
@@ -442,6 +449,7 @@ void imap_session_start(struct imap_host *host, const struct imap_start *start,
     host->session_count++;
     session_client_name(s, start->client_name);
     s->literal_minus = host->settings.frame.literal_minus;
+    s->utf8_offered = host->settings.utf8;
     frame_init(&s->frame, &host->frame_limits[s->literal_minus]);
     loop_task_init(&s->run, session_run);
     loop_timer_init(&s->timer, on_timeout);

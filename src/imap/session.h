@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "io/loop.h"
 #include "store/account.h"
+#include "wire/capability.h"
 #include "wire/command.h"
 #include "wire/frame.h"
 
@@ -18,6 +19,7 @@
 struct imap_settings {
     struct frame_limits frame; /* also LITERAL+ or LITERAL- */
     struct parse_limits parse;
+    enum capability_utf8 utf8;
     bool side_by_side; /* run unambiguous commands side by side (RFC 9051 section 5.5) */
     const char *const
         *in_order_clients;   /* ID names for which it is off; NULL-terminated, or NULL */

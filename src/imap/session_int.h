@@ -135,9 +135,11 @@ struct session {
     uint64_t id, since_us, input_us; /* login (wall time), last input (monotonic) */
     bool literal_minus;              /* as it was offered */
     bool tls, rev2, in_order, closing, logged_out, uid_seen;
-    bool condstore, qresync; /* RFC 7162: the client has said so */
-    bool modseq_sent;        /* since the last HIGHESTMODSEQ or tagged answer */
-    bool input_stopped;      /* the conn is paused: too much in progress */
+    enum capability_utf8 utf8_offered; /* when it began */
+    bool utf8;                         /* RFC 9755: the client has enabled it */
+    bool condstore, qresync;           /* RFC 7162: the client has said so */
+    bool modseq_sent;                  /* since the last HIGHESTMODSEQ or tagged answer */
+    bool input_stopped;                /* the conn is paused: too much in progress */
     struct list tasks;
     size_t task_count;
     struct view *view;    /* NULL: authenticated state */
@@ -154,6 +156,12 @@ struct session {
     struct buf *traced;  /* between respond_begin and respond_end ... */
     size_t traced_from;  /* ... and where the response begins */
 };
+
+/* Mailbox names are UTF-8, not modified UTF-7. */
+static inline bool session_utf8(const struct session *s)
+{
+    return s->rev2 || s->utf8;
+}
 
 /* --- session.c --- */
 void session_close(struct session *s);                 /* drop the connection and free, soon */

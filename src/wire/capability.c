@@ -10,6 +10,8 @@ enum when {
     IF_LITERAL_PLUS = 1 << 5,
     IF_LITERAL_MINUS = 1 << 6,
     WITH_APPEND_LIMIT = 1 << 7, /* the number follows */
+    IF_UTF8_ACCEPT = 1 << 20,
+    IF_UTF8_ONLY = 1 << 21,
 };
 
 static const struct {
@@ -52,6 +54,8 @@ static const struct {
     {"SORT=DISPLAY", AFTER},
     {"ESORT", AFTER},
     {"INPROGRESS", AFTER},
+    {"UTF8=ACCEPT", AFTER | IF_UTF8_ACCEPT},
+    {"UTF8=ONLY", AFTER | IF_UTF8_ONLY},
     {"APPENDLIMIT=", AFTER | WITH_APPEND_LIMIT},
 };
 
@@ -74,6 +78,8 @@ static void put_each(struct buf *out, size_t begin, const char *name, struct spa
 void capability_write(struct buf *out, const struct capability_state *state)
 {
     unsigned refused = (state->starttls && !state->tls ? 0 : IF_STARTTLS) |
+                       (state->utf8 == CAPABILITY_UTF8_ACCEPT ? 0 : IF_UTF8_ACCEPT) |
+                       (state->utf8 == CAPABILITY_UTF8_ONLY ? 0 : IF_UTF8_ONLY) |
                        (state->plaintext ? IF_NO_PLAINTEXT : 0) |
                        (state->literal_minus ? IF_LITERAL_PLUS : IF_LITERAL_MINUS);
     size_t begin = out->n;

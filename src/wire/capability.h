@@ -7,14 +7,17 @@
 
 #include "base/buf.h"
 
+enum capability_utf8 { CAPABILITY_UTF8_NONE, CAPABILITY_UTF8_ACCEPT, CAPABILITY_UTF8_ONLY };
+
 struct capability_state {
     bool authenticated;
-    bool tls;               /* the connection is encrypted: no STARTTLS any more */
-    bool starttls;          /* there is a certificate */
-    bool plaintext;         /* passwords are accepted on this connection */
-    uint64_t append_limit;  /* octets of a message (RFC 7889), after login */
-    struct span mechanisms; /* of SASL, separated by spaces: "SCRAM-SHA-256 PLAIN" */
-    bool literal_minus;     /* LITERAL- instead of LITERAL+ (RFC 7888 section 5: never both) */
+    bool tls;                  /* the connection is encrypted: no STARTTLS any more */
+    bool starttls;             /* there is a certificate */
+    bool plaintext;            /* passwords are accepted on this connection */
+    uint64_t append_limit;     /* octets of a message (RFC 7889), after login */
+    struct span mechanisms;    /* of SASL, separated by spaces: "SCRAM-SHA-256 PLAIN" */
+    enum capability_utf8 utf8; /* RFC 9755: never both */
+    bool literal_minus;        /* LITERAL- instead of LITERAL+ (RFC 7888 section 5: never both) */
 };
 
 /* Appends "IMAP4rev1 IMAP4rev2 LITERAL+ ...", without the word CAPABILITY. */

@@ -1,4 +1,5 @@
 /* wire/parse_core.c: tokens and reasons, shared by all command parsers. */
+#include "base/utf8.h"
 #include "wire/literal_int.h"
 #include "wire/parse_int.h"
 
@@ -156,6 +157,10 @@ static int parse_quoted(struct parse *p, const char *what, struct span *ret)
     struct span s = span_make(start, (size_t)(p->p - start));
     if (!parse_take(p, '"'))
         return parse_fail(p, ERR_INVALID, "%s after %s: the quoted string does not end", what,
+                          p->after);
+    /* RFC 9051 section 4.3, RFC 9755 section 3; passwords have been any octets from of old. */
+    if (p->err->id != CMD_LOGIN && !span_is_ascii(s) && !utf8_valid(s))
+        return parse_fail(p, ERR_INVALID, "%s after %s: the quoted string is not UTF-8", what,
                           p->after);
     if (escapes) {
         char *to = arena_alloc(p->a, s.n);

@@ -84,6 +84,15 @@ BROKEN = {
 }
 
 
+@pytest.fixture
+def inbox(session):
+    """Octets above 0x7f in headers are for those who have enabled UTF-8 (RFC 9755 section 4)."""
+    c = session()
+    c.ok('ENABLE UTF8=ACCEPT')
+    c.select()
+    return c
+
+
 def check(c, number, message):
     items = c.ok('FETCH %d %s' % (number, ITEMS)).fetch()[number]
     assert items['RFC822.SIZE'] == str(len(message))

@@ -86,7 +86,8 @@ def test_search_saves_and_returns_esearch(session):
 def test_sessions_of_both_revisions(session):
     """The same mailbox in both kinds of session: all changes of one are seen in the other."""
     one, two = session('INBOX'), session('INBOX', rev2=True)
-    one.append('INBOX', 'Subject: Grüße\r\n\r\nx\r\n')
+    two.append('INBOX', 'Subject: Grüße\r\n\r\nx\r\n')
+    one.noop()
     two.noop()
     two.ok('STORE 1 +FLAGS (\\Flagged kw)')
     items = one.noop().fetch()[1]

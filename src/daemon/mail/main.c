@@ -123,6 +123,9 @@ static void set_up_imap(struct mail *m)
     m->imap.loop = m->daemon->loop;
     m->imap.store = m->store;
     s->frame.literal_minus = c->imap_literal == CONF_LITERAL_MINUS;
+    s->utf8 = c->imap_utf8 == CONF_UTF8_ONLY  ? CAPABILITY_UTF8_ONLY
+              : c->imap_utf8 == CONF_UTF8_OFF ? CAPABILITY_UTF8_NONE
+                                              : CAPABILITY_UTF8_ACCEPT;
     s->frame.max_line = c->imap_line_max;
     s->frame.max_command = MAX(s->frame.max_command, c->imap_line_max);
     s->frame.max_streamed_literal = c->imap_literal_max;

@@ -145,6 +145,7 @@ static void mailboxes(void **state)
     (void)state;
     OK("A142 SELECT INBOX", "A142 SELECT [INBOX]");
     OK("A932 EXAMINE blurdybloop", "A932 EXAMINE [blurdybloop]");
+    BAD("a SELECT \"\xe4\"", "a mailbox name after SELECT: the quoted string is not UTF-8");
     OK("a SELECT ab]c&-", "a SELECT [ab]c&-]");
     OK("a DELETE {3}\r\nx y", "a DELETE [x y]");
     OK("A002 SUBSCRIBE #news.comp.mail.mime", "A002 SUBSCRIBE [#news.comp.mail.mime]");
