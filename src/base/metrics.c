@@ -37,7 +37,7 @@ static const char *const command_names[] = {
     "LOGIN",     "ENABLE",      "SELECT", "EXAMINE",  "CREATE",    "DELETE",   "RENAME",
     "SUBSCRIBE", "UNSUBSCRIBE", "LIST",   "LSUB",     "NAMESPACE", "STATUS",   "APPEND",
     "IDLE",      "CHECK",       "CLOSE",  "UNSELECT", "EXPUNGE",   "SEARCH",   "SORT",
-    "FETCH",     "STORE",       "COPY",   "MOVE",     "REPLACE",   NULL};
+    "FETCH",     "STORE",       "COPY",   "MOVE",     "REPLACE",   "NOTIFY",   NULL};
 
 #define LABEL_NONE      "", none_names
 #define LABEL_PROCESS   "process", none_names

@@ -94,6 +94,11 @@ static int announce_exists(struct session *s, struct snap *snap, const struct ma
     struct view *v = s->view;
     if (info->uidnext == v->uidnext)
         return 0;
+    if (notify_fetches(s)) {
+        ranges_add(&v->to_push, v->uidnext, info->uidnext - 1);
+        ranges_subtract(&v->to_push, &v->own);
+    }
+    ranges_done(&v->own);
     uint32_t exists = info->exists + (uint32_t)ranges_count(&v->expunged);
     bool more = exists != v->exists;
     v->exists = exists;
@@ -173,7 +178,8 @@ static int announce_flags(struct session *s, struct snap *snap, bool *ret_more)
     return 0;
 }
 
-static int announce_news(struct session *s, struct snap *snap, bool with_expunge, bool *ret_more)
+static int announce_news(struct session *s, struct snap *snap, uint32_t events, bool with_expunge,
+                         bool *ret_more)
 {
     struct view *v = s->view;
     struct mailbox_info info;
@@ -182,18 +188,25 @@ static int announce_news(struct session *s, struct snap *snap, bool with_expunge
         rc = announce_expunges(s, snap, ret_more);
     if (rc || *ret_more)
         return rc;
-    rc = announce_exists(s, snap, &info);
-    if (rc == 0 && info.keyword_ids.n / 2 > v->keywords_told)
+    if (events & NOTIFY_MESSAGE_NEW)
+        rc = announce_exists(s, snap, &info);
+    bool shows_flags = (events & NOTIFY_FLAG_CHANGE) || notify_fetches(s);
+    if (rc == 0 && shows_flags && info.keyword_ids.n / 2 > v->keywords_told)
         announce_keywords(s, snap, &info);
-    if (rc == 0)
+    if (rc == 0 && (events & NOTIFY_FLAG_CHANGE))
         rc = announce_flags(s, snap, ret_more);
+    if (rc == 0 && !*ret_more && v->changed.n == 0 && info.uidnext == v->uidnext)
+        v->told_from = 0;
     return rc;
 }
 
-bool announce(struct session *s, bool with_expunge)
+bool announce(struct session *s, enum announce what)
 {
     struct view *v = s->view;
-    if (!v || (!v->dirty && (v->expunged.n == 0 || !with_expunge)))
+    uint32_t events = what == ANNOUNCE_ALL ? NOTIFY_MESSAGE_EVENTS : notify_selected(s);
+    bool with_expunge = what >= ANNOUNCE_OWN_EXPUNGE ||
+                        (what == ANNOUNCE_EXPUNGE && (events & NOTIFY_MESSAGE_EXPUNGE));
+    if (!v || (!v->dirty && what != ANNOUNCE_ALL && (v->expunged.n == 0 || !with_expunge)))
         return true;
     struct snap *snap;
     bool more = false;
@@ -204,7 +217,7 @@ bool announce(struct session *s, bool with_expunge)
             return with_expunge ? announce_gone(s) : true;
         }
         v->dirty = false;
-        rc = announce_news(s, snap, with_expunge, &more);
+        rc = announce_news(s, snap, events, with_expunge, &more);
         snap_end(snap);
     }
     if (more)

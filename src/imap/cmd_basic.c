@@ -120,7 +120,7 @@ enum step cmd_idle(struct task *t)
             return task_bad(t, "Expected DONE");
         return task_ok(t, NULL, "IDLE completed");
     }
-    if (!announce(s, true))
+    if (!announce(s, ANNOUNCE_EXPUNGE))
         return STEP_AGAIN;
     return STEP_WAIT;
 }

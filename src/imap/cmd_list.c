@@ -25,7 +25,8 @@ struct listed {
     bool exists, subscribed;
     uint32_t special_use;
     bool child_info;
-    uint32_t select; /* the criteria of the command */
+    uint32_t select;      /* the criteria of the command */
+    struct span old_name; /* RFC 5465 section 5.4 */
 };
 
 void put_mailbox_name(struct session *s, struct buf *b, struct span name)
@@ -80,6 +81,11 @@ static void put_line(struct session *s, struct snap *snap, struct buf *b, const 
     put_mailbox_name(s, b, m->name);
     if (m->child_info)
         put_child_info(b, m->select);
+    if (m->old_name.n) {
+        buf_put_lit(b, " (\"OLDNAME\" (");
+        put_mailbox_name(s, b, m->old_name);
+        buf_put_lit(b, "))");
+    }
     buf_put_lit(b, "\r\n");
 }
 
@@ -107,6 +113,18 @@ int put_list_line(struct session *s, struct snap *snap, struct buf *b, struct sp
     int rc = lookup(snap, name, &m, &info);
     if (rc == 0)
         put_line(s, snap, b, &m, false, false);
+    return rc;
+}
+
+int put_list_news(struct session *s, struct snap *snap, struct buf *b, struct span name,
+                  struct span old_name)
+{
+    struct listed m;
+    struct mailbox_info info;
+    int rc = lookup(snap, name, &m, &info);
+    m.old_name = old_name;
+    if (rc == 0)
+        put_line(s, snap, b, &m, true, false);
     return rc;
 }
 
@@ -315,6 +333,8 @@ static enum step list_step(struct task *t, bool lsub, const char *done)
     if (!t->data && list_begin(t, lsub) == STEP_DONE)
         return STEP_DONE;
     autosnap *snap = NULL;
+    if (t->command->list.status_items & STATUS_HIGHESTMODSEQ)
+        condstore_enable(s);
     int rc = snap_begin(s->account, &snap);
     if (rc == 0) {
         struct buf *b = respond_begin(s);

@@ -4,17 +4,21 @@
 #include "store/names.h"
 #include "wire/mutf7.h"
 
+int session_mailbox_name(struct session *s, struct span given, struct buf *ret)
+{
+    autobuf utf8 = BUF_INIT(4 * MAILBOX_NAME_MAX);
+    /* RFC 3501 section 5.1.3; a client of rev1 that sends UTF-8 all the same is understood. */
+    if (session_utf8(s) || !span_is_ascii(given))
+        buf_put_span(&utf8, given);
+    else if (mutf7_decode(given, &utf8) != 0)
+        return ERR_INVALID;
+    return buf_ok(&utf8) ? mailbox_name_normalise(ret, buf_span(&utf8)) : ERR_LIMIT;
+}
+
 bool task_mailbox_name(struct task *t, struct span given, struct span *ret)
 {
-    autobuf utf8 = BUF_INIT(4 * MAILBOX_NAME_MAX), name = BUF_INIT(4 * MAILBOX_NAME_MAX);
-    /* RFC 3501 section 5.1.3; a client of rev1 that sends UTF-8 all the same is understood. */
-    if (session_utf8(t->session) || !span_is_ascii(given))
-        buf_put_span(&utf8, given);
-    else if (mutf7_decode(given, &utf8) != 0) {
-        task_no(t, "CANNOT", "The mailbox name is not valid modified UTF-7");
-        return false;
-    }
-    int rc = buf_ok(&utf8) ? mailbox_name_normalise(&name, buf_span(&utf8)) : ERR_LIMIT;
+    autobuf name = BUF_INIT(4 * MAILBOX_NAME_MAX);
+    int rc = session_mailbox_name(t->session, given, &name);
     if (rc == ERR_LIMIT)
         task_no(t, "LIMIT", "The mailbox name is too long");
     else if (rc)

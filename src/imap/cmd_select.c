@@ -12,6 +12,8 @@ static void view_changed(struct watch *w)
     v->dirty = true;
     if (v->idle)
         task_wake(v->idle);
+    if (v->session->notify)
+        session_schedule(v->session);
 }
 
 void view_close(struct session *s)
@@ -20,6 +22,7 @@ void view_close(struct session *s)
     if (!v)
         return;
     watch_remove(&v->watch);
+    notify_view_closed(v);
     ranges_done(&v->expunged);
     ranges_done(&v->changed);
     ranges_done(&v->recent);
@@ -73,6 +76,7 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
                      bool read_only)
 {
     struct view *v = s->view = xnew(struct view);
+    v->session = s;
     v->mailbox = info->id;
     v->name = span_dup(info->name);
     v->uidvalidity = info->uidvalidity;

@@ -6,8 +6,6 @@ int put_status_line(struct session *s, struct snap *snap, struct buf *b,
                     const struct mailbox_info *info, uint32_t items)
 {
     uint32_t old = 0;
-    if (items & STATUS_HIGHESTMODSEQ)
-        condstore_enable(s);
     if ((items & STATUS_RECENT) && info->recent_uid) {
         int rc = snap_count_upto(snap, info->id, info->recent_uid, &old);
         if (rc)
@@ -63,6 +61,8 @@ enum step cmd_status(struct task *t)
     if (rc == 0)
         rc = snap_mailbox_find(snap, name, &info);
     if (rc == 0) {
+        if (t->command->status.items & STATUS_HIGHESTMODSEQ)
+            condstore_enable(s);
         struct buf *b = respond_begin(s);
         rc = put_status_line(s, snap, b, &info, t->command->status.items);
         respond_end(s);

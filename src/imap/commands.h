@@ -10,6 +10,8 @@ task_step *command_prepare(struct task *t, struct effects *ret);
 /* A mailbox name as the client wrote it, in its stored form; false after ending the task with NO.
  */
 bool task_mailbox_name(struct task *t, struct span given, struct span *ret);
+/* The same without a task: 0 and the name in *ret; ERR_LIMIT, ERR_INVALID. */
+int session_mailbox_name(struct session *s, struct span given, struct buf *ret) must_check;
 /* Submit t->request and wait; the step is called again with t->submitted set. */
 enum step task_request(struct task *t);
 /* The selected mailbox's view at its newest state; false after ending the task. */
@@ -26,6 +28,7 @@ enum step cmd_logout(struct task *t);
 enum step cmd_enable(struct task *t);
 enum step cmd_id(struct task *t);
 enum step cmd_namespace(struct task *t);
+enum step cmd_notify(struct task *t);
 enum step cmd_idle(struct task *t);
 enum step cmd_select(struct task *t);
 enum step cmd_examine(struct task *t);

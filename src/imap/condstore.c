@@ -12,7 +12,10 @@
  * be above it (section 3.2, and the example of section 6). */
 static uint64_t told_modseq(const struct view *v)
 {
-    return v->expunged.n ? MIN(v->watch.view_modseq, v->modseq) : v->modseq;
+    uint64_t told = v->expunged.n ? MIN(v->watch.view_modseq, v->modseq) : v->modseq;
+    if (v->told_from && v->session->notify) /* it may hide something */
+        told = MIN(told, v->told_from);
+    return told;
 }
 
 void condstore_put_highest(struct session *s)

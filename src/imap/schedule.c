@@ -59,6 +59,38 @@ static bool may_expunge(struct session *s, struct task *t)
     return true;
 }
 
+/* Between the ends of commands, for a client that has asked for it (RFC 5465 section 6.1.1). */
+static bool may_push_expunge(struct session *s)
+{
+    struct task *t;
+    list_each(t, &s->tasks, link)
+    {
+        if (t->state == TASK_QUEUED ? t->effects.uses_seq : t->effects.no_expunge)
+            return false;
+    }
+    return !notify_is_delayed(s);
+}
+
+/* Whether a command has the session to itself and would be surprised. */
+static bool is_private(struct session *s)
+{
+    struct task *t = list_first(&s->tasks, struct task, link);
+    return t && t->state != TASK_QUEUED && t->effects.barrier && t->command->id != CMD_IDLE;
+}
+
+/* What the client wants to hear without asking. False: the output is full. */
+static bool push_news(struct session *s)
+{
+    if (session_full(s))
+        return false;
+    if (is_private(s))
+        return true;
+    if (s->view && s->view->dirty && notify_is_immediate(s) &&
+        !announce(s, may_push_expunge(s) ? ANNOUNCE_EXPUNGE : ANNOUNCE_NO_EXPUNGE))
+        return false;
+    return s->closing || notify_run(s);
+}
+
 static void task_free(struct task *t)
 {
     if (t->cleanup)
@@ -110,6 +142,8 @@ static void request_done(struct request *r)
     struct task *t = r->arg;
     t->request_out = false;
     progress_awaited(t);
+    if (!t->orphaned)
+        notify_note_own(t->session, r);
     if (t->orphaned)
         task_free(t);
     else
@@ -121,6 +155,7 @@ void task_submit(struct task *t)
     invariant(!t->request_out);
     t->request.done = request_done;
     t->request.arg = t;
+    t->request.origin = t->session->id;
     t->request_out = true;
     progress_await(t);
     account_submit(t->session->account, &t->request);
@@ -133,13 +168,22 @@ void task_wake(struct task *t)
     session_schedule(t->session);
 }
 
+static enum announce what_to_announce(struct session *s, struct task *t)
+{
+    if (!may_expunge(s, t))
+        return ANNOUNCE_NO_EXPUNGE;
+    if (t->command && t->command->id == CMD_NOTIFY && t->command->notify.set)
+        return ANNOUNCE_ALL; /* RFC 5465 section 3.1: an implicit NOOP, before it takes effect */
+    return t->effects.writes & RES_MESSAGES ? ANNOUNCE_OWN_EXPUNGE : ANNOUNCE_EXPUNGE;
+}
+
 /* The last words of a command. False: there is no room for them yet. */
 static bool finish(struct task *t)
 {
     struct session *s = t->session;
     if (s->closing)
         return true;
-    if (!announce(s, may_expunge(s, t)))
+    if (!announce(s, what_to_announce(s, t)))
         return false;
     if (s->closing || t->silent_end)
         return true;
@@ -215,7 +259,10 @@ void schedule_run(struct session *s)
         return;
     if (ended)
         session_task_ended(s);
+    bool news = s->notify && !s->closing && !push_news(s);
     session_count_state(s);
-    if ((again || ended) && !list_empty(&s->tasks) && !session_full(s))
+    if (s->closing)
+        return;
+    if ((news || ((again || ended) && !list_empty(&s->tasks))) && !session_full(s))
         loop_slice(s->host->loop, &s->run);
 }

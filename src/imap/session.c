@@ -47,6 +47,7 @@ static void session_free(struct session *s)
     if (s->reading && list_empty(&s->reading->link)) /* an APPEND that was not complete */
         task_discard(take_ptr(s->reading));
     list_each_safe(t, next, &s->tasks, link) task_discard(t);
+    notify_free(s);
     view_close(s);
     ranges_done(&s->saved);
     loop_timer_cancel(&s->timer);

@@ -66,6 +66,11 @@ struct view {
     struct ranges recent;     /* UIDs that are \Recent in this session (RFC 3501) */
     size_t keywords_told;     /* how many of the mailbox's keywords FLAGS has listed */
     struct task *idle;        /* the IDLE that wants to hear of news */
+    struct session *session;
+    uint64_t told_from;    /* NOTIFY may hide changes: none before this MODSEQ (0: none at all) */
+    struct ranges own;     /* NOTIFY: messages that this session has made */
+    struct ranges to_push; /* NOTIFY: new messages that are to be fetched for the client */
+    struct task *push;     /* ... and are just being */
 };
 
 /* --- tasks --- */
@@ -142,11 +147,12 @@ struct session {
     bool input_stopped;                /* the conn is paused: too much in progress */
     struct list tasks;
     size_t task_count;
-    struct view *view;    /* NULL: authenticated state */
-    struct ranges saved;  /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */
-    struct task *reading; /* APPEND whose literals are arriving, or IDLE that awaits DONE */
-    bool input_ended;     /* the client has closed its half: finish what it sent */
-    struct loop_task run; /* the scheduler; when `dead`, the end */
+    struct notify *notify; /* NULL: never used */
+    struct view *view;     /* NULL: authenticated state */
+    struct ranges saved;   /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */
+    struct task *reading;  /* APPEND whose literals are arriving, or IDLE that awaits DONE */
+    bool input_ended;      /* the client has closed its half: finish what it sent */
+    struct loop_task run;  /* the scheduler; when `dead`, the end */
     bool dead;
     struct loop_timer timer;
     unsigned errors; /* BAD commands in a row */
@@ -248,13 +254,33 @@ void progress_await(struct task *t);   /* its request is out ... */
 void progress_awaited(struct task *t); /* ... and no more, or nobody wants to hear of it */
 
 /* --- announce.c --- */
+enum announce {
+    ANNOUNCE_NO_EXPUNGE,  /* they must not be sent now */
+    ANNOUNCE_EXPUNGE,     /* they may be */
+    ANNOUNCE_OWN_EXPUNGE, /* they are the answer to EXPUNGE or MOVE, whatever NOTIFY hides */
+    ANNOUNCE_ALL,         /* all, whatever NOTIFY hides */
+};
 /* Tell the client what has changed: EXISTS, RECENT, FLAGS, FETCH, and EXPUNGE if allowed now.
  * False: the output is full; call again when there is room. */
-bool announce(struct session *s, bool with_expunge);
+bool announce(struct session *s, enum announce what);
 /* RFC 3501 section 7.3.2: how many of the messages that the client is shown are recent here. */
 int recent_count(struct session *s, struct snap *snap, uint32_t *ret) must_check;
 /* FLAGS and PERMANENTFLAGS of the selected mailbox, where the client does not know all of them. */
 void announce_keywords(struct session *s, struct snap *snap, const struct mailbox_info *info);
+
+/* --- notify.c: RFC 5465 --- */
+/* Which NOTIFY_MESSAGE_EVENTS of the selected mailbox the client may hear of. */
+uint32_t notify_selected(const struct session *s);
+bool notify_is_immediate(const struct session *s); /* at any time, not only at a command's end */
+bool notify_is_delayed(const struct session *s);   /* ... but EXPUNGE only then */
+/* Whether new messages of the selected mailbox are to be fetched for the client. */
+bool notify_fetches(const struct session *s);
+/* STATUS, LIST and FETCH that are due. False: not everything has been said; the output is full. */
+bool notify_run(struct session *s);
+void notify_free(struct session *s);
+void notify_view_closed(struct view *v);
+/* The session's own change took effect. */
+void notify_note_own(struct session *s, const struct request *r);
 
 /* --- condstore.c: RFC 7162 --- */
 /* A CONDSTORE enabling command (section 3.1). */

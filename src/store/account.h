@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/list.h"
 
+#include "store/events.h"
 #include "store/request.h"
 #include "store/snapshot.h"
 
@@ -120,10 +121,14 @@ struct watch {
     uint32_t mailbox;
     uint64_t view_modseq;
     void (*changed)(struct watch *w);
+    void (*events)(struct watch *w, const struct events *events); /* watch_events */
 };
 
 void watch_add(struct watch *w, struct account *account, uint32_t mailbox, uint64_t view_modseq,
                void (*changed)(struct watch *w));
+/* A watch of the whole account that is told what happened, by a call to this instead of `changed`,
+ * once per commit in which something did (store/events.h). */
+void watch_events(struct watch *w, void (*events)(struct watch *w, const struct events *events));
 void watch_set_view(struct watch *w, uint64_t view_modseq); /* raises it; may release ghosts */
 void watch_remove(struct watch *w);
 

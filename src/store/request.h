@@ -76,6 +76,7 @@ struct request {
     void (*done)(struct request *r);
     void *arg; /* the requester's */
 
+    uint64_t origin;  /* who asks, so that he can tell his own changes from others' (events.h) */
     uint32_t mailbox; /* source mailbox id, where the request works on one */
     struct span name; /* CREATE, DELETE, RENAME (from), SUBSCRIBE...; also target of APPEND, COPY
                          and MOVE, resolved by the writer at its turn */

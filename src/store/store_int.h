@@ -114,7 +114,8 @@ struct account {
     bool checkpointing;
 
     struct list watches;
-    struct buf ghosts; /* struct ghost_mailbox */
+    size_t event_watches; /* those that want events */
+    struct buf ghosts;    /* struct ghost_mailbox */
     bool purge_wanted;
     struct buf recents; /* struct recent_claim */
     struct list uploads;
@@ -163,7 +164,7 @@ void compact_by_itself(struct account *a);
 
 bool watches_any(const struct account *a, uint32_t mailbox);
 /* Tell the watchers of these mailboxes, and those of the whole account. */
-void watches_notify(struct account *a, const struct ranges *mailboxes);
+void watches_notify(struct account *a, const struct ranges *mailboxes, const struct events *events);
 /* An expunge at `modseq` has left ghosts in a watched mailbox. */
 void ghosts_note(struct account *a, uint32_t mailbox, uint64_t modseq);
 /* Purge what no watch needs any more; then, whether that was committed or not. */

@@ -28,7 +28,7 @@ static uint64_t lowest_view(const struct account *a, uint32_t mailbox)
 
 /* A callback may add, remove and free any watch: each is taken off the walk before it is called,
  * and those added meanwhile are not part of it. */
-void watches_notify(struct account *a, const struct ranges *mailboxes)
+void watches_notify(struct account *a, const struct ranges *mailboxes, const struct events *events)
 {
     struct list walk;
     struct watch *w;
@@ -40,7 +40,10 @@ void watches_notify(struct account *a, const struct ranges *mailboxes)
     while ((w = list_first(&walk, struct watch, link))) {
         list_remove(&w->link);
         list_push_back(&a->watches, &w->link);
-        if (w->mailbox == 0 || ranges_has(mailboxes, w->mailbox))
+        if (w->events) {
+            if (events_count(events) || events->overflow)
+                w->events(w, events);
+        } else if (w->mailbox == 0 || ranges_has(mailboxes, w->mailbox))
             w->changed(w);
     }
 }
@@ -134,6 +137,13 @@ void watch_add(struct watch *w, struct account *account, uint32_t mailbox, uint6
     list_push_back(&account->watches, &w->link);
 }
 
+void watch_events(struct watch *w, void (*events)(struct watch *w, const struct events *events))
+{
+    invariant(w->account && w->mailbox == 0 && !w->events);
+    w->events = events;
+    w->account->event_watches++;
+}
+
 void watch_set_view(struct watch *w, uint64_t view_modseq)
 {
     if (view_modseq <= w->view_modseq)
@@ -148,6 +158,8 @@ void watch_remove(struct watch *w)
         return;
     struct account *a = w->account;
     list_remove(&w->link);
+    if (w->events)
+        a->event_watches--;
     w->account = NULL;
     view_moved(a, w->mailbox);
 }

@@ -45,6 +45,7 @@ struct batch {
     struct buf ops, payload;
     uint64_t payload_bytes, begun_us;
     struct ranges touched;
+    struct events events;  /* what it does, if somebody wants to know */
     struct ranges ghosted; /* mailboxes in which it left ghosts */
     struct buf recents;    /* claims that this batch logs */
     struct log_sync sync;
@@ -234,6 +235,7 @@ static int batch_begin(struct account *a)
     buf_init(&b->ops, BUF_UNLIMITED);
     buf_init(&b->payload, BUF_UNLIMITED);
     buf_init(&b->recents, BUF_UNLIMITED);
+    events_init(&b->events);
     b->eval = (struct eval){.txn = b->txn,
                             .snap = snap_of_txn(b->txn),
                             .now_us = clock_wall_us(),
@@ -262,6 +264,7 @@ static void batch_free(struct batch *b)
     buf_done(&b->recents);
     ranges_done(&b->touched);
     ranges_done(&b->ghosted);
+    events_done(&b->events);
     free(b);
     account_release(a);
 }
@@ -381,6 +384,11 @@ static int put_frame(struct batch *b, size_t ops_start, size_t payload_start, bo
         return error;
     b->frames++;
     b->payload_bytes += frame.payload_length;
+    if (b->account->event_watches) {
+        error = events_note(&b->events, b->eval.snap, ops, b->eval.r ? b->eval.r->origin : 0);
+        if (error)
+            return error;
+    }
     b->apply_err = (struct err){0};
     if (sliced) {
         b->applying = apply_begin(b->txn, &options, &frame, ops, &b->apply_err);
@@ -570,7 +578,9 @@ static void batch_commit(struct batch *b)
     bool due = checkpoint_due(b->txn);
     bool compact = b->expunged && !a->maintained && compact_is_due(b->txn, b->log);
     int error = index_write_commit(b->txn);
+    struct events events = b->events;
     b->touched = (struct ranges)RANGES_INIT;
+    events_init(&b->events);
     if (error) {
         account_index_failed(a, error);
     } else {
@@ -586,8 +596,9 @@ static void batch_commit(struct batch *b)
     if (compact && !error && !a->store->closing)
         compact_by_itself(a);
     answer_all(first);
-    watches_notify(a, &touched);
+    watches_notify(a, &touched, &events);
     ranges_done(&touched);
+    events_done(&events);
     account_settle(a);
 }
 

@@ -54,6 +54,7 @@ static const struct {
     {"SORT=DISPLAY", AFTER},
     {"ESORT", AFTER},
     {"INPROGRESS", AFTER},
+    {"NOTIFY", AFTER},
     {"UTF8=ACCEPT", AFTER | IF_UTF8_ACCEPT},
     {"UTF8=ONLY", AFTER | IF_UTF8_ONLY},
     {"APPENDLIMIT=", AFTER | WITH_APPEND_LIMIT},

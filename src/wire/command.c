@@ -54,6 +54,7 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(COPY, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_copy),
     ROW(MOVE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_copy),
     ROW(REPLACE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_replace),
+    ROW(NOTIFY, AUTH_STATES, CMD_PLAIN, parse_notify),
 #undef ROW
 };
 

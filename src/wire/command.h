@@ -57,6 +57,7 @@ enum command_id {
     CMD_COPY,
     CMD_MOVE,
     CMD_REPLACE,
+    CMD_NOTIFY, /* authenticated */
     CMD_COUNT,
 };
 
@@ -382,6 +383,51 @@ struct cmd_copy { /* COPY, MOVE */
     struct span name;
 };
 
+/* RFC 5465. Events as bits. */
+enum notify_event {
+    NOTIFY_MESSAGE_NEW = 1 << 0,
+    NOTIFY_MESSAGE_EXPUNGE = 1 << 1,
+    NOTIFY_FLAG_CHANGE = 1 << 2,
+    NOTIFY_ANNOTATION_CHANGE = 1 << 3,
+    NOTIFY_MAILBOX_NAME = 1 << 4,
+    NOTIFY_SUBSCRIPTION_CHANGE = 1 << 5,
+    NOTIFY_MAILBOX_METADATA = 1 << 6,
+    NOTIFY_SERVER_METADATA = 1 << 7,
+    NOTIFY_MESSAGE_EVENTS = 0x0f,
+    NOTIFY_EVENTS = 0xff,
+};
+const char *notify_event_name(uint32_t bit); /* "MessageNew" */
+
+enum notify_filter {
+    NOTIFY_SELECTED,
+    NOTIFY_SELECTED_DELAYED,
+    NOTIFY_INBOXES,
+    NOTIFY_PERSONAL,
+    NOTIFY_SUBSCRIBED,
+    NOTIFY_SUBTREE,
+    NOTIFY_MAILBOXES,
+};
+
+struct notify_group {
+    enum notify_filter filter;
+    const struct span *names; /* SUBTREE, MAILBOXES */
+    unsigned n_names;
+    uint32_t events; /* 0: NONE */
+};
+
+struct cmd_notify {
+    bool set, status;
+    bool unknown_event; /* somewhere: NO [BADEVENT] */
+    const struct notify_group *groups;
+    unsigned n_groups;
+    struct span fetch; /* "(UID FLAGS)" of MessageNew, as it was sent; empty: none */
+};
+
+struct cmd_cancel { /* CANCELUPDATE */
+    const struct span *tags;
+    unsigned n;
+};
+
 struct command {
     struct span tag;
     enum command_id id;
@@ -404,6 +450,8 @@ struct command {
         struct cmd_fetch fetch;
         struct cmd_store store;
         struct cmd_copy copy;
+        struct cmd_notify notify;
+        struct cmd_cancel cancel;
     };
 };
 

@@ -265,7 +265,7 @@ static bool take_macro(struct parse *p, struct cmd_fetch *fetch)
     return true;
 }
 
-static int parse_items(struct parse *p, struct cmd_fetch *fetch)
+int parse_fetch_items(struct parse *p, struct cmd_fetch *fetch)
 {
     struct grow found = GROW(struct fetch_section, p->limits->max_sections, "FETCH sections");
     bool list = parse_take(p, '(');
@@ -294,7 +294,7 @@ int parse_fetch(struct parse *p, struct command *c)
     p->after = "the sequence set";
     rc = parse_sp(p, "FETCH items");
     if (rc == 0)
-        rc = parse_items(p, &c->fetch);
+        rc = parse_fetch_items(p, &c->fetch);
     p->after = "the FETCH items";
     return rc ? rc : parse_fetch_modifiers(p, c);
 }

@@ -138,6 +138,9 @@ int parse_expunge(struct parse *p, struct command *c);
 int parse_search(struct parse *p, struct command *c);
 int parse_sort(struct parse *p, struct command *c);
 int parse_fetch(struct parse *p, struct command *c);
+int parse_fetch_items(struct parse *p, struct cmd_fetch *fetch);
+int parse_notify(struct parse *p, struct command *c);
+int parse_cancel_update(struct parse *p, struct command *c);
 int parse_store(struct parse *p, struct command *c);
 int parse_copy(struct parse *p, struct command *c);
 

@@ -193,6 +193,8 @@ COMMANDS = [
     ('NOOP', '', ''),
     ('CHECK', 'sel', ''),
     ('CAPABILITY', '', ''),
+    ('NOTIFY NONE', '', 'sel'),
+    ('NOTIFY SET STATUS (mailboxes {o} (MessageNew MessageExpunge))', 'names other', 'sel'),
     ('NAMESPACE', '', ''),
     ('FETCH 1:* (UID FLAGS)', 'sel set flags', ''),
     ('FETCH 2:4 BODY.PEEK[]', 'sel set', ''),

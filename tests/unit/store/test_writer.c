@@ -377,6 +377,79 @@ static void on_changed(struct watch *w)
         watch_remove(w);
 }
 
+/* --- events --- */
+
+struct listener {
+    struct watch w;
+    struct buf told; /* "new+expunge 2" and the like, a line each */
+};
+
+static void on_events(struct watch *w, const struct events *events)
+{
+    static const char *const kinds[] = {"new",     "expunge", "flags",       "created",
+                                        "deleted", "renamed", "subscription"};
+    struct listener *l = container_of(w, struct listener, w);
+    for (size_t i = 0; i < events_count(events); i++) {
+        const struct event *e = events_at(events, i);
+        for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+            if (e->kinds >> k & 1)
+                buf_printf(&l->told, "%s ", kinds[k]);
+        if (e->kinds & EVENT_OF_MESSAGES)
+            buf_printf(&l->told, "%u", e->mailbox);
+        buf_put_span(&l->told, e->name);
+        if (e->old_name.n)
+            buf_printf(&l->told, " from " SPAN_FMT, SPAN_ARG(e->old_name));
+        if (e->origin)
+            buf_printf(&l->told, " by %u", (unsigned)e->origin);
+        buf_put_byte(&l->told, '\n');
+    }
+    buf_put_lit(&l->told, ".");
+}
+
+static void expect_told(struct listener *l, const char *text)
+{
+    buf_put_byte(&l->told, '\0');
+    assert_string_equal(l->told.p, text);
+    buf_reset(&l->told);
+}
+
+/* One call a commit, with what its frames did; inferiors go along with a renaming. */
+static void events_tell_what_happened(void **state)
+{
+    struct faulty *t = *state;
+    struct fixture *f = &t->f;
+    char text[200];
+    uint32_t inbox = mailbox_id(f, "INBOX"), trash = mailbox_id(f, "Trash");
+    struct listener l = {0};
+    buf_init(&l.told, BUF_UNLIMITED);
+    watch_add(&l.w, f->account, 0, 0, NULL);
+    watch_events(&l.w, on_events);
+    struct asked *a = ask_append(f, "INBOX", "x", 0, ""), *b = ask_append(f, "INBOX", "y", 0, "");
+    b->r.origin = 7;
+    submit(f, a);
+    submit(f, b);
+    manual_host_run(&f->host);
+    asked_free(a);
+    asked_free(b);
+    snprintf(text, sizeof(text), "new %u\nnew %u by 7\n.", inbox, inbox);
+    expect_told(&l, text);
+    expect(f, ask_uids(REQUEST_MOVE, inbox, "1:2", "Trash"), 0);
+    snprintf(text, sizeof(text), "new %u\nexpunge %u\n.", trash, inbox);
+    expect_told(&l, text);
+    expect(f, ask_name(REQUEST_CREATE, "a/b/c", NULL), 0);
+    expect_told(&l, "created a\ncreated a/b\ncreated a/b/c\n.");
+    expect(f, ask_name(REQUEST_RENAME, "a", "d"), 0);
+    expect_told(&l, "renamed d from a\n.");
+    expect(f, ask_name(REQUEST_SUBSCRIBE, "d", NULL), 0);
+    expect(f, ask_name(REQUEST_SUBSCRIBE, "d", NULL), 0); /* no change */
+    expect(f, ask_name(REQUEST_DELETE, "d/b", NULL), 0);
+    expect_told(&l, "subscription d\n.deleted d/b\n.");
+    watch_remove(&l.w);
+    expect(f, ask_name(REQUEST_DELETE, "d/b/c", NULL), 0);
+    expect_told(&l, "");
+    buf_done(&l.told);
+}
+
 static void watches_are_told_once(void **state)
 {
     struct faulty *t = *state;
@@ -762,6 +835,7 @@ int main(void)
         TEST(upload_that_fails_is_refused),
         TEST(failed_sync_with_an_upload_under_way),
         TEST(watches_are_told_once),
+        TEST(events_tell_what_happened),
         TEST(ghosts_stay_while_somebody_shows_them),
         TEST(ghosts_for_those_who_come_meanwhile),
         TEST(idle_accounts_sleep_and_wake),

@@ -74,6 +74,23 @@ static void put_pieces(struct buf *b, const struct append_part *m)
     }
 }
 
+static void put_notify(struct buf *b, const struct cmd_notify *n)
+{
+    static const char *const filters[] = {"selected",   "selected-delayed", "inboxes",  "personal",
+                                          "subscribed", "subtree",          "mailboxes"};
+    buf_put_str(b, n->set ? " set" : " none");
+    buf_put_str(b, n->status ? " status" : "");
+    buf_put_str(b, n->unknown_event ? " unknown-event" : "");
+    for (unsigned i = 0; i < n->n_groups; i++) {
+        const struct notify_group *g = &n->groups[i];
+        buf_printf(b, " (%s", filters[g->filter]);
+        put_texts(b, g->names, g->n_names);
+        buf_printf(b, " %x)", g->events);
+    }
+    if (n->fetch.n)
+        put_text(b, n->fetch);
+}
+
 static void put_append(struct buf *b, const struct cmd_append *a)
 {
     if (a->incomplete)
@@ -269,6 +286,9 @@ static void put_arguments(struct buf *b, const struct command *c)
     case CMD_MOVE:
         put_set(b, &c->copy.set);
         put_text(b, c->copy.name);
+        break;
+    case CMD_NOTIFY:
+        put_notify(b, &c->notify);
         break;
     case CMD_SELECT:
     case CMD_EXAMINE:

@@ -181,6 +181,38 @@ static void mailboxes(void **state)
     BAD("a COPY 0 x", "\"0\" is not a sequence set");
 }
 
+/* RFC 5465 */
+static void notify(void **state)
+{
+    (void)state;
+    OK("a NOTIFY NONE", "a NOTIFY none");
+    OK("b notify set status (selected MessageNew (uid body.peek[header.fields (from to subject)]) "
+       "MessageExpunge) (subtree Lists (MessageNew MessageExpunge FlagChange))",
+       "b NOTIFY set status (selected 3) (subtree [Lists] 7) "
+       "[(uid body.peek[header.fields (from to subject)])]");
+    OK("a notify set (mailboxes INBOX (Messagenew messageExpunge)) (personal (SubscriptionChange))",
+       "a NOTIFY set (mailboxes [INBOX] 3) (personal 20)");
+    OK("a NOTIFY SET (selected-delayed NONE) (subtree (a \"b c\") (MailboxName)) (inboxes NONE) "
+       "(subscribed (MailboxMetadataChange ServerMetadataChange))",
+       "a NOTIFY set (selected-delayed 0) (subtree [a] [b c] 10) (inboxes 0) (subscribed c0)");
+    OK("a NOTIFY SET (personal (MessageNew MessageExpunge AnnotationChange Comet))",
+       "a NOTIFY set unknown-event (personal b)");
+    BAD("a NOTIFY", "expected SET or NONE after NOTIFY");
+    BAD("a NOTIFY ALL", "expected SET or NONE, found \"ALL\"");
+    BAD("a NOTIFY SET", "expected a group of events after SET");
+    BAD("a NOTIFY SET STATUSES (personal NONE)",
+        "expected STATUS or a group of events, found \"STATUSES\"");
+    BAD("a NOTIFY SET (all (MailboxName))", "unknown mailbox specifier \"all\"");
+    BAD("a NOTIFY SET (personal (MessageNew))", "MessageNew and MessageExpunge go together");
+    BAD("a NOTIFY SET (personal (FlagChange))",
+        "FlagChange and AnnotationChange need MessageNew and MessageExpunge");
+    BAD("a NOTIFY SET (selected (MailboxName))", "SELECTED takes events of messages only");
+    BAD("a NOTIFY SET (personal (MessageNew (UID) MessageExpunge))",
+        "FETCH items go with SELECTED and SELECTED-DELAYED only");
+    BAD("a NOTIFY SET (selected NONE) (selected-delayed NONE)",
+        "SELECTED can be specified only once");
+}
+
 static void list(void **state)
 {
     (void)state;
@@ -591,6 +623,7 @@ int main(void)
         cmocka_unit_test(simple),
         cmocka_unit_test(session),
         cmocka_unit_test(mailboxes),
+        cmocka_unit_test(notify),
         cmocka_unit_test(list),
         cmocka_unit_test(append),
         cmocka_unit_test(catenate),

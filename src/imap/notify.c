@@ -1,0 +1,632 @@
+/* imap/notify.c: NOTIFY (RFC 5465).
+ *
+ * A session that has said NOTIFY SET watches its account once and is told what each commit did
+ * (store/events.h). Which mailboxes it cares for is decided when something happens, from the name:
+ * the rules are sorted, so this takes a few comparisons whether it watches ten mailboxes or a
+ * thousand, and nothing has to be worked out anew when mailboxes come and go. What waits to be said
+ * is a set of mailboxes (each is said once, with its newest state) and a short list of names.
+ *
+ * The selected mailbox goes the usual way, through the view and announce(), which asks
+ * notify_selected what the client wants to hear. New messages are fetched by a FETCH of our own
+ * that has no tag. */
+#include "imap/commands.h"
+#include "imap/list.h"
+#include "store/names.h"
+
+enum {
+    NAMES_PENDING_MAX = 1000, /* beyond: NOTIFICATIONOVERFLOW */
+    STATUS_PER_SLICE = 200,
+    LINES_PER_SLICE = 100,
+};
+
+/* What we can tell of; what is missing is answered with BADEVENT. */
+enum {
+    SUPPORTED = NOTIFY_MESSAGE_NEW | NOTIFY_MESSAGE_EXPUNGE | NOTIFY_FLAG_CHANGE |
+                NOTIFY_MAILBOX_NAME | NOTIFY_SUBSCRIPTION_CHANGE,
+};
+
+/* SUBTREE and MAILBOXES, one name each. */
+struct rule {
+    uint32_t at, n; /* the name, in the text behind the rules */
+    uint8_t events;
+    bool subtree, none; /* none: nothing of these, whatever other rules say */
+};
+
+/* One block of memory: the rules, sorted by name, and their text. */
+struct rules {
+    size_t n;
+    struct rule v[];
+};
+
+struct pending_name {
+    struct list link;
+    uint32_t event; /* EVENT_ */
+    uint16_t n, old_n;
+    char text[]; /* name, old name */
+};
+
+struct notify {
+    struct watch watch; /* of the whole account; without account: NOTIFY NONE */
+    struct session *session;
+    uint8_t selected, personal, subscribed; /* NOTIFY_ events */
+    uint8_t any;                            /* of them and of the rules */
+    bool delayed, overflow;
+    struct rules *rules;         /* NULL: none */
+    char *fetch;                 /* "(UID FLAGS)", or NULL */
+    struct ranges counts, flags; /* mailboxes with news of these kinds */
+    struct list names;           /* struct pending_name */
+    size_t names_count;
+};
+
+/* --- rules --- */
+
+static struct span rule_name(const struct rules *r, const struct rule *rule)
+{
+    return span_make((const char *)&r->v[r->n] + rule->at, rule->n);
+}
+
+static void apply_rules(const struct rules *r, struct span name, bool whole, uint32_t *events,
+                        bool *none)
+{
+    size_t lo = 0, hi = r->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (span_cmp(rule_name(r, &r->v[mid]), name) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    for (; lo < r->n && span_eq(rule_name(r, &r->v[lo]), name); lo++) {
+        if (!whole && !r->v[lo].subtree)
+            continue;
+        *events |= r->v[lo].events;
+        *none = *none || r->v[lo].none;
+    }
+}
+
+/* Section 6: which events of a name the client wants; several groups may apply to it. */
+static uint32_t wanted_of(const struct notify *n, struct span name, bool subscribed)
+{
+    uint32_t events = n->personal | (subscribed ? n->subscribed : 0);
+    bool none = false;
+    if (n->rules) {
+        apply_rules(n->rules, name, true, &events, &none);
+        for (size_t i = 0; i < name.n; i++)
+            if (name.p[i] == MAILBOX_DELIMITER)
+                apply_rules(n->rules, span_head(name, i), false, &events, &none);
+    }
+    return none ? 0 : events;
+}
+
+static int is_subscribed(struct snap *snap, struct span name, bool *ret)
+{
+    struct mailbox_name entry;
+    int rc = snap_name_seek(snap, name, false, &entry);
+    *ret = rc == 0 && span_eq(entry.name, name) && entry.subscribed;
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int wanted(const struct notify *n, struct snap *snap, struct span name, uint32_t *ret)
+{
+    bool subscribed = false;
+    int rc = n->subscribed ? is_subscribed(snap, name, &subscribed) : 0;
+    *ret = wanted_of(n, name, subscribed);
+    return rc;
+}
+
+/* --- what happened --- */
+
+static void forget_pending(struct notify *n)
+{
+    struct pending_name *p, *next;
+    list_each_safe(p, next, &n->names, link) free(p);
+    list_init(&n->names);
+    n->names_count = 0;
+    ranges_done(&n->counts);
+    ranges_done(&n->flags);
+}
+
+/* As if NOTIFY NONE had been said. */
+static void become_none(struct notify *n)
+{
+    watch_remove(&n->watch);
+    forget_pending(n);
+    free(take_ptr(n->rules));
+    free(take_ptr(n->fetch));
+    n->selected = n->personal = n->subscribed = n->any = 0;
+}
+
+static bool is_pending(const struct notify *n, uint32_t event, struct span name)
+{
+    struct pending_name *p;
+    list_each(p, &n->names, link)
+    {
+        if (p->event == event && span_eq(span_make(p->text, p->n), name))
+            return true;
+    }
+    return false;
+}
+
+static void note_name(struct notify *n, uint32_t event, struct span name, struct span old_name)
+{
+    if (event != EVENT_RENAMED && is_pending(n, event, name))
+        return;
+    if (n->names_count == NAMES_PENDING_MAX) {
+        n->overflow = true;
+        return;
+    }
+    struct pending_name *p = xmalloc(sizeof(*p) + name.n + old_name.n);
+    p->event = event;
+    p->n = (uint16_t)name.n;
+    p->old_n = (uint16_t)old_name.n;
+    memcpy(p->text, name.p, name.n);
+    if (old_name.n)
+        memcpy(p->text + name.n, old_name.p, old_name.n);
+    list_init(&p->link);
+    list_push_back(&n->names, &p->link);
+    n->names_count++;
+}
+
+static void note(struct notify *n, const struct event *e)
+{
+    struct view *v = n->session->view;
+    if (e->kinds & EVENT_OF_MESSAGES) {
+        if (v && v->mailbox == e->mailbox) /* section 3.1: SELECTED alone counts there */
+            return;
+        if ((e->kinds & (EVENT_NEW | EVENT_EXPUNGE)) && (n->any & NOTIFY_MESSAGE_NEW))
+            ranges_add(&n->counts, e->mailbox, e->mailbox);
+        if ((e->kinds & EVENT_FLAGS) && (n->any & NOTIFY_FLAG_CHANGE))
+            ranges_add(&n->flags, e->mailbox, e->mailbox);
+    } else if (e->kinds == EVENT_SUBSCRIPTION) {
+        if (n->any & NOTIFY_SUBSCRIPTION_CHANGE)
+            note_name(n, e->kinds, e->name, SPAN_EMPTY);
+    } else if (n->any & NOTIFY_MAILBOX_NAME) {
+        note_name(n, e->kinds, e->name, e->old_name);
+        /* Section 5.4: what is created or deleted concerns its direct superior. */
+        struct span superior = mailbox_name_superior(e->name);
+        if (e->kinds != EVENT_RENAMED && superior.n)
+            note_name(n, EVENT_CREATED, superior, SPAN_EMPTY);
+    }
+}
+
+static void on_events(struct watch *w, const struct events *events)
+{
+    struct notify *n = container_of(w, struct notify, watch);
+    n->overflow = n->overflow || events->overflow;
+    for (size_t i = 0; i < events_count(events); i++) {
+        const struct event *e = events_at(events, i);
+        if (e->origin != n->session->id) /* section 5: not what the client did itself */
+            note(n, e);
+    }
+    if (n->counts.n || n->flags.n || n->names_count || n->overflow)
+        session_schedule(n->session);
+}
+
+/* --- telling --- */
+
+/* Sections 5.1 to 5.3. */
+static uint32_t status_items(const struct session *s, bool counts, bool flags)
+{
+    uint32_t items = STATUS_UIDVALIDITY | (s->condstore ? STATUS_HIGHESTMODSEQ : 0);
+    if (counts)
+        items |= STATUS_MESSAGES | STATUS_UIDNEXT;
+    if (flags)
+        items |= STATUS_UNSEEN;
+    return items;
+}
+
+static int tell_mailbox(struct session *s, struct snap *snap, uint32_t mailbox, bool counts,
+                        bool flags)
+{
+    struct mailbox_info info;
+    uint32_t events;
+    if (s->view && s->view->mailbox == mailbox) /* selected meanwhile */
+        return 0;
+    int rc = snap_mailbox(snap, mailbox, &info);
+    if (rc == 0)
+        rc = wanted(s->notify, snap, info.name, &events);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    counts = counts && (events & NOTIFY_MESSAGE_NEW);
+    flags = flags && (events & NOTIFY_FLAG_CHANGE);
+    if (!counts && !flags)
+        return 0;
+    struct buf *b = respond_begin(s);
+    rc = put_status_line(s, snap, b, &info, status_items(s, counts, flags));
+    respond_end(s);
+    return rc;
+}
+
+/* A name is told as it is now: what was created and deleted again is \NonExistent. */
+static int tell_name(struct session *s, struct snap *snap, const struct pending_name *p)
+{
+    struct notify *n = s->notify;
+    struct span name = span_make(p->text, p->n), old = span_make(p->text + p->n, p->old_n);
+    uint32_t needed =
+        p->event == EVENT_SUBSCRIPTION ? NOTIFY_SUBSCRIPTION_CHANGE : NOTIFY_MAILBOX_NAME;
+    uint32_t events, old_events = 0;
+    int rc = wanted(n, snap, name, &events);
+    if (rc == 0 && old.n)
+        rc = wanted(n, snap, old, &old_events);
+    if (rc)
+        return rc;
+    if (p->event == EVENT_SUBSCRIPTION) /* it was, or is now */
+        events = wanted_of(n, name, true);
+    if (!((events | old_events) & needed))
+        return 0;
+    struct buf *b = respond_begin(s);
+    rc = put_list_news(s, snap, b, name, old);
+    respond_end(s);
+    return rc;
+}
+
+static int tell_names(struct session *s, struct snap *snap, int *left)
+{
+    struct notify *n = s->notify;
+    struct pending_name *p;
+    int rc = 0;
+    while (rc == 0 && *left > 0 && !session_full(s) &&
+           (p = list_first(&n->names, struct pending_name, link))) {
+        rc = tell_name(s, snap, p);
+        list_remove(&p->link);
+        free(p);
+        n->names_count--;
+        --*left;
+    }
+    return rc;
+}
+
+static int tell_mailboxes(struct session *s, struct snap *snap, int *left)
+{
+    struct notify *n = s->notify;
+    int rc = 0;
+    while (rc == 0 && *left > 0 && !session_full(s) && (n->counts.n || n->flags.n)) {
+        uint32_t id = n->counts.n ? n->counts.v[0].lo : n->flags.v[0].lo;
+        bool flags = ranges_has(&n->flags, id), counts = n->counts.n > 0;
+        ranges_remove(&n->counts, id, id);
+        ranges_remove(&n->flags, id, id);
+        rc = tell_mailbox(s, snap, id, counts, flags);
+        --*left;
+    }
+    if (n->counts.n == 0)
+        ranges_done(&n->counts);
+    if (n->flags.n == 0)
+        ranges_done(&n->flags);
+    return rc;
+}
+
+/* --- new messages of the selected mailbox --- */
+
+static void push_end(struct view *v)
+{
+    if (v->push)
+        task_discard(take_ptr(v->push));
+}
+
+void notify_view_closed(struct view *v)
+{
+    push_end(v);
+    ranges_done(&v->own);
+    ranges_done(&v->to_push);
+}
+
+/* A FETCH as a client would send it. */
+static bool push_begin(struct session *s)
+{
+    struct view *v = s->view;
+    struct parse_error error;
+    autobuf text = BUF_INIT(BUF_UNLIMITED);
+    buf_put_lit(&text, "NOTIFY UID FETCH ");
+    ranges_put_text(&text, &v->to_push);
+    buf_put_byte(&text, ' ');
+    buf_put_str(&text, s->notify->fetch);
+    ranges_done(&v->to_push);
+    struct task *t = task_new(s);
+    if (command_parse_copy(buf_span(&text), &s->host->settings.parse, &t->arena, &t->command,
+                           &error)) { /* more ranges than a command may have */
+        task_discard(t);
+        return false;
+    }
+    t->step = command_prepare(t, &t->effects);
+    t->state = TASK_RUNNABLE;
+    t->begun_us = s->input_us;
+    v->push = t;
+    return true;
+}
+
+/* False: there is more to fetch. */
+static bool push_run(struct session *s)
+{
+    struct view *v = s->view;
+    if (!v || v->gone || !s->notify->fetch)
+        return true;
+    if (!v->push && (v->to_push.n == 0 || !push_begin(s)))
+        return true;
+    struct task *t = v->push;
+    if (t->state != TASK_RUNNABLE)
+        return true; /* the writer wakes it */
+    switch (t->step(t)) {
+    case STEP_AGAIN:
+        return false;
+    case STEP_WAIT:
+        t->state = TASK_WAITING;
+        return true;
+    case STEP_DONE:
+        push_end(v);
+    }
+    return v->to_push.n == 0;
+}
+
+void notify_note_own(struct session *s, const struct request *r)
+{
+    const struct request_result *x = &r->result;
+    if (s->view && x->error == 0 && x->count && x->mailbox == s->view->mailbox && notify_fetches(s))
+        ranges_add(&s->view->own, x->first_uid, x->first_uid + x->count - 1);
+}
+
+bool notify_run(struct session *s)
+{
+    struct notify *n = s->notify;
+    int left = LINES_PER_SLICE;
+    if (n->overflow) { /* section 5.8 */
+        become_none(n);
+        n->overflow = false;
+        respond_text(s, "* OK [NOTIFICATIONOVERFLOW] Too much happens; no more notifications");
+    }
+    if (n->counts.n || n->flags.n || n->names_count) {
+        autosnap *snap = NULL;
+        int rc = snap_begin(s->account, &snap);
+        if (rc == 0)
+            rc = tell_names(s, snap, &left);
+        if (rc == 0)
+            rc = tell_mailboxes(s, snap, &left);
+        if (rc) {
+            forget_pending(n);
+            n->overflow = true; /* what has been missed is not known */
+            return false;
+        }
+    }
+    if (session_full(s))
+        return false;
+    return push_run(s) && !n->counts.n && !n->flags.n && !n->names_count;
+}
+
+/* --- the selected mailbox --- */
+
+uint32_t notify_selected(const struct session *s)
+{
+    return s->notify ? s->notify->selected : NOTIFY_MESSAGE_EVENTS;
+}
+
+bool notify_is_immediate(const struct session *s)
+{
+    return s->notify && s->notify->selected;
+}
+
+bool notify_is_delayed(const struct session *s)
+{
+    return s->notify && s->notify->delayed;
+}
+
+bool notify_fetches(const struct session *s)
+{
+    return s->notify && s->notify->fetch;
+}
+
+void notify_free(struct session *s)
+{
+    struct notify *n = s->notify;
+    if (!n)
+        return;
+    become_none(n);
+    free(n);
+    s->notify = NULL;
+}
+
+/* --- the command --- */
+
+struct notify_state {
+    struct notify *made;
+    struct buf at; /* where the walk over the names for STATUS stands */
+    bool started;
+};
+
+static void notify_cleanup(struct task *t)
+{
+    struct notify_state *st = t->data;
+    buf_done(&st->at);
+    if (st->made) {
+        become_none(st->made);
+        free(st->made);
+    }
+}
+
+static enum step bad_event(struct task *t)
+{
+    autobuf code = BUF_INIT(BUF_UNLIMITED);
+    buf_put_lit(&code, "BADEVENT (");
+    bool first = true;
+    for (uint32_t bit = 1; bit <= SUPPORTED; bit <<= 1) {
+        if (!(bit & SUPPORTED))
+            continue;
+        buf_printf(&code, "%s%s", first ? "" : " ", notify_event_name(bit));
+        first = false;
+    }
+    buf_put_byte(&code, ')');
+    buf_put_byte(&code, '\0');
+    return task_no(t, code.p, "Such events are not known here");
+}
+
+struct rule_maker {
+    struct buf rules, text;
+};
+
+static int by_name(const void *a, const void *b, void *text)
+{
+    const struct rule *x = a, *y = b;
+    const char *at = text;
+    return span_cmp(span_make(at + x->at, x->n), span_make(at + y->at, y->n));
+}
+
+static struct rules *rules_take(struct rule_maker *m)
+{
+    size_t n = m->rules.n / sizeof(struct rule);
+    if (n == 0)
+        return NULL;
+    qsort_r(m->rules.p, n, sizeof(struct rule), by_name, m->text.p);
+    struct rules *r = xmalloc(sizeof(*r) + m->rules.n + m->text.n);
+    r->n = n;
+    memcpy(r->v, m->rules.p, m->rules.n);
+    memcpy(&r->v[n], m->text.p, m->text.n);
+    return r;
+}
+
+/* Section 3.1: names that cannot be are ignored like those that are not there. */
+static void add_names(struct session *s, const struct notify_group *g, struct notify *n,
+                      struct rule_maker *m)
+{
+    for (unsigned i = 0; i < g->n_names; i++) {
+        autobuf name = BUF_INIT(4 * MAILBOX_NAME_MAX);
+        if (g->names[i].n == 0 && g->filter == NOTIFY_SUBTREE) { /* the root: everything */
+            n->personal |= (uint8_t)g->events;
+            continue;
+        }
+        if (session_mailbox_name(s, g->names[i], &name))
+            continue;
+        struct rule rule = {.at = (uint32_t)m->text.n,
+                            .n = (uint32_t)name.n,
+                            .events = (uint8_t)g->events,
+                            .subtree = g->filter == NOTIFY_SUBTREE,
+                            .none = g->events == 0};
+        buf_put_span(&m->text, buf_span(&name));
+        buf_put(&m->rules, &rule, sizeof(rule));
+    }
+}
+
+static struct notify *notify_make(struct task *t)
+{
+    const struct cmd_notify *a = &t->command->notify;
+    struct notify *n = xnew(struct notify);
+    struct rule_maker m;
+    n->session = t->session;
+    list_init(&n->names);
+    buf_init(&m.rules, BUF_UNLIMITED);
+    buf_init(&m.text, BUF_UNLIMITED);
+    for (unsigned i = 0; i < a->n_groups; i++) {
+        const struct notify_group *g = &a->groups[i];
+        n->any |= (uint8_t)g->events;
+        switch (g->filter) {
+        case NOTIFY_SELECTED:
+        case NOTIFY_SELECTED_DELAYED:
+            n->selected = (uint8_t)g->events;
+            n->delayed = g->filter == NOTIFY_SELECTED_DELAYED;
+            break;
+        case NOTIFY_INBOXES: /* section 6.3: with a detail in the address, all of them */
+        case NOTIFY_PERSONAL:
+            n->personal |= (uint8_t)g->events;
+            break;
+        case NOTIFY_SUBSCRIBED:
+            n->subscribed |= (uint8_t)g->events;
+            break;
+        case NOTIFY_SUBTREE:
+        case NOTIFY_MAILBOXES:
+            add_names(t->session, g, n, &m);
+        }
+    }
+    n->rules = rules_take(&m);
+    buf_done(&m.rules);
+    buf_done(&m.text);
+    if (a->fetch.n && (n->selected & NOTIFY_MESSAGE_NEW))
+        n->fetch = span_dup(a->fetch);
+    return n;
+}
+
+/* Section 3.1: what STATUS SET has to tell of a mailbox. */
+static uint32_t first_items(uint32_t events)
+{
+    uint32_t items = 0;
+    if (events & NOTIFY_MESSAGE_NEW)
+        items |= STATUS_MESSAGES | STATUS_UIDNEXT | STATUS_UIDVALIDITY;
+    if (events & (NOTIFY_FLAG_CHANGE | NOTIFY_ANNOTATION_CHANGE))
+        items |= STATUS_UIDVALIDITY | STATUS_HIGHESTMODSEQ;
+    return items;
+}
+
+static int first_status(struct task *t, struct snap *snap)
+{
+    struct notify_state *st = t->data;
+    struct session *s = t->session;
+    struct mailbox_name entry;
+    for (int i = 0; i < STATUS_PER_SLICE && !session_full(s); i++) {
+        struct mailbox_info info;
+        int rc = snap_name_seek(snap, buf_span(&st->at), st->started, &entry);
+        if (rc)
+            return rc;
+        st->started = true;
+        buf_reset(&st->at);
+        buf_put_span(&st->at, entry.name);
+        uint32_t items = first_items(wanted_of(st->made, entry.name, entry.subscribed));
+        if (entry.id == 0 || items == 0 || (s->view && s->view->mailbox == entry.id))
+            continue;
+        rc = snap_mailbox(snap, entry.id, &info);
+        if (rc)
+            return rc == ERR_NOT_FOUND ? ERR_CORRUPT : rc;
+        struct buf *b = respond_begin(s);
+        rc = put_status_line(s, snap, b, &info, items);
+        respond_end(s);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* From now on; what happens between this and the tagged answer is announced by it as before. */
+static void take_effect(struct task *t)
+{
+    struct session *s = t->session;
+    struct notify_state *st = t->data;
+    notify_free(s);
+    if (s->view)
+        notify_view_closed(s->view);
+    s->notify = take_ptr(st->made);
+}
+
+static enum step notify_begin(struct task *t)
+{
+    const struct cmd_notify *a = &t->command->notify;
+    struct notify_state *st = arena_new(&t->arena, struct notify_state);
+    if (!st)
+        return task_no(t, "LIMIT", "The command needs too much memory");
+    if (a->unknown_event)
+        return bad_event(t);
+    for (unsigned i = 0; i < a->n_groups; i++)
+        if (a->groups[i].events & ~(uint32_t)SUPPORTED)
+            return bad_event(t);
+    buf_init(&st->at, 4096);
+    t->data = st;
+    t->cleanup = notify_cleanup;
+    st->made = notify_make(t);
+    /* What changes while the STATUS answers go out must not be missed. */
+    if (st->made->personal || st->made->subscribed || st->made->rules) {
+        watch_add(&st->made->watch, t->session->account, 0, 0, NULL);
+        watch_events(&st->made->watch, on_events);
+    }
+    return STEP_AGAIN;
+}
+
+enum step cmd_notify(struct task *t)
+{
+    const struct cmd_notify *a = &t->command->notify;
+    autosnap *snap = NULL;
+    if (!t->data && notify_begin(t) == STEP_DONE)
+        return STEP_DONE;
+    int rc = a->status ? snap_begin(t->session->account, &snap) : ERR_NOT_FOUND;
+    if (rc == 0)
+        rc = first_status(t, snap);
+    if (rc == 0)
+        return STEP_AGAIN;
+    if (rc != ERR_NOT_FOUND)
+        return task_store_failed(t, rc, false);
+    take_effect(t);
+    return task_ok(t, NULL, "NOTIFY completed");
+}
