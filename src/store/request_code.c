@@ -31,10 +31,11 @@ struct field {
 
 /* All but done, arg, result, next, and the lists (messages, keywords). */
 static const struct field request_fields[] = {
-    F(U32, kind),        F(U32, mailbox),    F(SPAN, name),           F(SPAN, new_name),
-    F(U32, special_use), F(ID, delivery_id), F(U32, delivery_window), F(RANGES, uids),
-    F(U32, mode),        F(U16, flags),      F(U64, unchanged_since), F(U64, view_modseq),
-    F(U64, message_id),  F(SPAN, derived),   F(ID, transfer_id),      F(BOOL, transfer_done),
+    F(U32, kind),           F(U32, mailbox),    F(SPAN, name),           F(SPAN, new_name),
+    F(U32, special_use),    F(ID, delivery_id), F(U32, delivery_window), F(RANGES, uids),
+    F(U32, mode),           F(U16, flags),      F(U64, unchanged_since), F(U64, view_modseq),
+    F(U64, origin),         F(U64, message_id), F(SPAN, derived),        F(ID, transfer_id),
+    F(BOOL, transfer_done),
 };
 
 static const struct field result_fields[] = {

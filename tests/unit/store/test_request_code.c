@@ -40,6 +40,7 @@ static void fill(struct request *r, struct append_message messages[2])
     r->keyword_count = 2;
     r->unchanged_since = 77;
     r->view_modseq = 1ULL << 62;
+    r->origin = 1ULL << 63;
     r->message_id = 12345678901ULL;
     r->derived = SPAN("record");
     r->transfer_id = TRANSFER;
@@ -83,6 +84,7 @@ static void everything_arrives(void **state)
     assert_int_equal(got.keyword_count, 2);
     assert_true(span_eq(got.keywords[0], KEYWORDS[0]));
     assert_true(got.unchanged_since == 77 && got.view_modseq == 1ULL << 62);
+    assert_true(got.origin == 1ULL << 63);
     assert_true(got.message_id == 12345678901ULL && span_eq(got.derived, r.derived));
     assert_int_equal(got.message_count, 2);
     assert_int_equal(got.messages[0].internal_date.seconds, -5);
