@@ -20,6 +20,7 @@
  *            'm' mailbox(4)              ids of keywords ever used there
  *            'd' delivery id(16)         until when it is known (deliveries.c)
  *            'e' until(8) id(16)         nothing: the same in the order of times
+ *            'u' object id(16)           key with which URLs of that mailbox are signed (url_keys.c)
  *            's' user name               account id (site log only) */
 #ifndef INDEX_KEYS_H
 #define INDEX_KEYS_H

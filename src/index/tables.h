@@ -182,6 +182,25 @@ int index_delivery_seek(struct index_txn *txn, const struct index_delivery *afte
 /* Forgets at most `limit` that were known until before that time. */
 int index_delivery_forget(struct index_txn *txn, uint64_t before, unsigned limit) must_check;
 
+/* --- keys of URLAUTH, by the object id of the mailbox --- */
+
+enum { URL_KEY_MAILBOX = 16, URL_KEY_SIZE = 32 };
+
+struct index_url_key {
+    unsigned char mailbox[URL_KEY_MAILBOX];
+    unsigned char key[URL_KEY_SIZE];
+};
+
+int index_url_key_get(struct index_txn *txn, const unsigned char mailbox[URL_KEY_MAILBOX],
+                      unsigned char ret[URL_KEY_SIZE]) must_check;
+int index_url_key_put(struct index_txn *txn, const unsigned char mailbox[URL_KEY_MAILBOX],
+                      const unsigned char value[URL_KEY_SIZE]) must_check;
+int index_url_key_del(struct index_txn *txn,
+                      const unsigned char mailbox[URL_KEY_MAILBOX]) must_check;
+/* The first one >= from (strictly after it if `after`). */
+int index_url_key_seek(struct index_txn *txn, const unsigned char from[URL_KEY_MAILBOX], bool after,
+                       struct index_url_key *ret) must_check;
+
 /* --- the site log: account ids by user name --- */
 
 int index_site_get(struct index_txn *txn, struct span user, unsigned char ret[16]) must_check;

@@ -170,7 +170,10 @@ static int apply_delete(struct apply *a, const struct op_mailbox_delete *op)
     rc = apply_empty(a, &m, op->modseq);
     if (rc == 0)
         rc = name_release(a, m.name);
-    return rc ? rc : index_mailbox_del(a->txn, op->mailbox);
+    if (rc)
+        return rc;
+    rc = index_url_key_del(a->txn, m.object_id);
+    return rc && rc != ERR_NOT_FOUND ? rc : index_mailbox_del(a->txn, op->mailbox);
 }
 
 static int apply_rename(struct apply *a, const struct op_mailbox_rename *op)
@@ -260,6 +263,22 @@ static int apply_delivery(struct apply *a, const struct op_delivery *op)
     return rc ? rc : index_delivery_put(a->txn, op->id, op->until);
 }
 
+static int apply_url_key(struct apply *a, const struct op_urlauth_key *op)
+{
+    static const unsigned char lowest[URL_KEY_MAILBOX];
+    struct index_url_key k;
+
+    if (op->present)
+        return index_url_key_put(a->txn, op->mailbox, op->key);
+    int rc = index_url_key_seek(a->txn, lowest, false, &k);
+    while (rc == 0) {
+        rc = index_url_key_del(a->txn, k.mailbox);
+        if (rc == 0)
+            rc = index_url_key_seek(a->txn, k.mailbox, true, &k);
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 static int apply_site(struct apply *a, const struct op *op)
 {
     int rc;
@@ -306,6 +325,8 @@ static int apply_op(struct apply *a, const struct op *op)
         return apply_recent(a, &op->recent);
     case OP_RELOCATE:
         return apply_relocate(a, &op->relocate);
+    case OP_URLAUTH_KEY:
+        return apply_url_key(a, &op->urlauth_key);
     case OP_DELIVERY:
         return apply_delivery(a, &op->delivery);
     case OP_BASE_SETTLED:

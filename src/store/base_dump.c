@@ -124,6 +124,22 @@ static int put_deliveries(struct base_dump *d, uint64_t time_us)
     return end_of_walk(rc);
 }
 
+static int put_url_keys(struct base_dump *d)
+{
+    static const unsigned char lowest[URL_KEY_MAILBOX];
+    struct index_url_key at;
+    int rc = index_url_key_seek(d->txn, lowest, false, &at);
+    while (rc == 0) {
+        struct op op = {.kind = OP_URLAUTH_KEY, .urlauth_key.present = true};
+        memcpy(op.urlauth_key.mailbox, at.mailbox, sizeof(at.mailbox));
+        memcpy(op.urlauth_key.key, at.key, sizeof(at.key));
+        rc = put(d, &op);
+        if (rc == 0)
+            rc = index_url_key_seek(d->txn, at.mailbox, true, &at);
+    }
+    return end_of_walk(rc);
+}
+
 /* --- messages --- */
 
 static bool in_empty(const struct base_dump *d, uint64_t segment)
@@ -317,6 +333,8 @@ int base_dump(struct base_dump *d)
         rc = put_subscriptions(d, s.modseq);
     if (rc == 0)
         rc = put_deliveries(d, s.applied_time);
+    if (rc == 0)
+        rc = put_url_keys(d);
     if (rc == 0)
         rc = flush(d); /* the frames of moved messages come next */
     if (rc == 0)

@@ -2,6 +2,7 @@
  * about. Left out is what the log does not decide (ghosts, derived records, sums for compaction and
  * checkpoints) and what may be forgotten (expunges of more than a year ago, deliveries). */
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "index/tables.h"
 #include "store/apply.h"
 #include "store/recover.h"
@@ -231,6 +232,21 @@ static int dump_site(struct dump *d)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
+/* Not the keys themselves: whoever reads this has no need of them. */
+static int dump_url_keys(struct dump *d)
+{
+    static const unsigned char lowest[URL_KEY_MAILBOX];
+    struct index_url_key k;
+    int rc = index_url_key_seek(d->txn, lowest, false, &k);
+
+    for (; rc == 0; rc = index_url_key_seek(d->txn, k.mailbox, true, &k)) {
+        buf_printf(&d->line, "url-key %08x ", crc32c(0, k.key, sizeof(k.key)));
+        buf_put_hex(&d->line, k.mailbox, sizeof(k.mailbox));
+        line_end(d);
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 static int dump_all(struct dump *d)
 {
     int rc = index_state_get(d->txn, &d->state);
@@ -248,6 +264,8 @@ static int dump_all(struct dump *d)
         rc = dump_mailboxes(d);
     if (rc == 0)
         rc = dump_messages(d);
+    if (rc == 0)
+        rc = dump_url_keys(d);
     return rc ? rc : dump_site(d);
 }
 

@@ -45,6 +45,7 @@ int eval_step(struct eval *e)
         [REQUEST_SUBSCRIBE] = eval_subscribe,
         [REQUEST_UNSUBSCRIBE] = eval_subscribe,
         [REQUEST_SPECIAL_USE] = eval_special_use,
+        [REQUEST_URL_KEY] = eval_url_key,
     };
     size_t kind = e->r->kind;
     if (kind >= ARRAY_LEN(steps) || !steps[kind])

@@ -104,6 +104,7 @@ int eval_create_request(struct eval *e) must_check;
 int eval_delete(struct eval *e) must_check;
 int eval_rename(struct eval *e) must_check;
 int eval_subscribe(struct eval *e) must_check; /* and UNSUBSCRIBE */
+int eval_url_key(struct eval *e) must_check;
 int eval_special_use(struct eval *e) must_check;
 
 #endif

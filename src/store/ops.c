@@ -205,6 +205,13 @@ static void put_fields(struct buf *b, const struct op *op)
     case OP_SITE_GONE:
         put_blob(b, op->site_name.user);
         break;
+    case OP_URLAUTH_KEY:
+        put_u8(b, op->urlauth_key.present);
+        if (op->urlauth_key.present) {
+            buf_put(b, op->urlauth_key.mailbox, sizeof(op->urlauth_key.mailbox));
+            buf_put(b, op->urlauth_key.key, sizeof(op->urlauth_key.key));
+        }
+        break;
     case OP_DELIVERY:
         buf_put(b, op->delivery.id, sizeof(op->delivery.id));
         put_varint(b, op->delivery.until);
@@ -444,6 +451,13 @@ static bool get_base(struct decoder *d, struct op *op)
         return true;
     case OP_SITE_GONE:
         op->site_name.user = get_text(d, SITE_NAME_MAX);
+        return true;
+    case OP_URLAUTH_KEY:
+        op->urlauth_key.present = get_number(d, 1) != 0;
+        if (op->urlauth_key.present) {
+            get_raw(d, op->urlauth_key.mailbox, sizeof(op->urlauth_key.mailbox));
+            get_raw(d, op->urlauth_key.key, sizeof(op->urlauth_key.key));
+        }
         return true;
     case OP_DELIVERY:
         get_raw(d, op->delivery.id, sizeof(op->delivery.id));

@@ -29,6 +29,7 @@ enum op_kind {
     OP_EXPUNGE = 11,
     OP_RECENT = 12,
     OP_RELOCATE = 13,
+    OP_URLAUTH_KEY = 20,
 
     /* The full state, as compaction writes it at the beginning of a base. */
     OP_BASE_BEGIN = 32, /* everything before is void; account-wide counters */
@@ -205,6 +206,13 @@ struct op_base_settled {
     uint64_t segment; /* the first one of the base */
 };
 
+/* A key of URLAUTH, for the mailbox with that object id. Not present: all keys are void. */
+struct op_urlauth_key {
+    bool present;
+    unsigned char mailbox[16];
+    unsigned char key[32];
+};
+
 struct op_site_name {
     struct account_id account;
     struct span user;
@@ -234,6 +242,7 @@ struct op {
         struct op_base_end base_end;
         struct op_site_name site_name; /* and GONE: user alone */
         struct op_delivery delivery;
+        struct op_urlauth_key urlauth_key;
         struct op_base_settled base_settled;
     };
 };

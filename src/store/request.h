@@ -42,6 +42,8 @@ enum request_kind {
     REQUEST_TRANSFER_END,    /* transfer_done: they have arrived, and are expunged here */
     REQUEST_TRANSFER_SETTLE, /* at the destination: result.duplicate if they have arrived; if not
                                 they never will, an APPEND is refused from now on */
+    REQUEST_URL_KEY,         /* the key of URLAUTH for the mailbox object_id: made if there is none
+                                (STORE_ADD) or in any case (STORE_REPLACE); NULL: all are void */
     REQUEST_KIND_COUNT
 };
 
@@ -100,6 +102,8 @@ struct request {
 
     const unsigned char *transfer_id; /* 16 bytes; TRANSFER_*, and APPEND as a part of one */
     bool transfer_done;
+
+    const unsigned char *object_id; /* 16 bytes; URL_KEY */
 
     uint64_t message_id; /* DERIVED */
     struct span derived;

@@ -35,7 +35,7 @@ static const struct field request_fields[] = {
     F(U32, special_use),    F(ID, delivery_id), F(U32, delivery_window), F(RANGES, uids),
     F(U32, mode),           F(U16, flags),      F(U64, unchanged_since), F(U64, view_modseq),
     F(U64, origin),         F(U64, message_id), F(SPAN, derived),        F(ID, transfer_id),
-    F(BOOL, transfer_done),
+    F(BOOL, transfer_done), F(ID, object_id),
 };
 
 static const struct field result_fields[] = {

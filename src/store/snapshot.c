@@ -38,6 +38,11 @@ int snap_mailbox_find(struct snap *snap, struct span name, struct mailbox_info *
     return rc ? rc : snap_mailbox(snap, entry.id, ret);
 }
 
+int snap_url_key(struct snap *snap, const unsigned char object_id[16], unsigned char ret[32])
+{
+    return index_url_key_get(snap->txn, object_id, ret);
+}
+
 int snap_name_seek(struct snap *snap, struct span from, bool after, struct mailbox_name *ret)
 {
     struct index_name entry;

@@ -54,6 +54,13 @@ bool snap_has_children(struct snap *snap, struct span name);
  */
 int snap_mailbox_like(struct snap *snap, struct span word, struct buf *ret) must_check;
 
+/* --- keys of URLAUTH --- */
+
+/* With which the account's user signs URLs of the mailbox with that object id; ERR_NOT_FOUND: never
+ * did, or all are void. */
+int snap_url_key(struct snap *snap, const unsigned char object_id[16],
+                 unsigned char ret[32]) must_check;
+
 /* --- keywords: account-wide ids --- */
 
 int snap_keyword(struct snap *snap, uint16_t id, struct span *ret_name) must_check;

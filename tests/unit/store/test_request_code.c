@@ -45,6 +45,7 @@ static void fill(struct request *r, struct append_message messages[2])
     r->derived = SPAN("record");
     r->transfer_id = TRANSFER;
     r->transfer_done = true;
+    r->object_id = TRANSFER;
     messages[0] = (struct append_message){.flags = FLAG_FLAGGED,
                                           .keywords = KEYWORDS + 1,
                                           .keyword_count = 1,
@@ -74,6 +75,7 @@ static void everything_arrives(void **state)
     assert_true(span_eq(got.name, r.name) && span_eq(got.new_name, r.new_name));
     assert_int_equal(got.special_use, USE_SENT);
     assert_memory_equal(got.delivery_id, DELIVERY, 16);
+    assert_memory_equal(got.object_id, TRANSFER, 16);
     assert_memory_equal(got.transfer_id, TRANSFER, 16);
     assert_true(got.transfer_done);
     assert_int_equal(got.delivery_window, 99);
@@ -112,6 +114,7 @@ static void small_ones(void **state)
         assert_int_equal(request_decode(buf_span(&code), &arena, &got, &parts), 0);
         assert_int_equal(got.kind, kind);
         assert_null(got.delivery_id);
+        assert_null(got.object_id);
         assert_null(got.messages);
         assert_true(got.unchanged_since == UINT64_MAX);
         if (kind == REQUEST_STORE)

@@ -239,6 +239,34 @@ static void copy(void **state)
     asked_free(a);
 }
 
+/* RFC 8508: in one frame, or not at all. */
+static void replace(void **state)
+{
+    struct fixture *f = *state;
+    append_n(f, "INBOX", 3);
+    struct asked *a = ask_append(f, "Trash", "x", 0, "");
+    a->r.mailbox = mailbox_id(f, "INBOX");
+    parse_ranges(&a->r.uids, "2");
+    run(f, a);
+    assert_int_equal(a->r.result.error, 0);
+    assert_int_equal(a->r.result.count, 1);
+    expect_ranges(&a->r.result.uids, "2");
+    asked_free(a);
+    expect_state(f, "Drafts+:; INBOX+: 1() 3(); Trash+: 1()");
+    a = ask_append(f, "INBOX", "x", 0, "");
+    a->r.mailbox = mailbox_id(f, "INBOX");
+    parse_ranges(&a->r.uids, "2");
+    expect(f, a, ERR_BUSY); /* it is gone */
+    expect_state(f, "Drafts+:; INBOX+: 1() 3(); Trash+: 1()");
+    a = ask_append(f, "INBOX", "x", FLAG_SEEN, "");
+    a->r.mailbox = mailbox_id(f, "INBOX");
+    parse_ranges(&a->r.uids, "3");
+    expect(f, a, 0);
+    expect_state(f, "Drafts+:; INBOX+: 1() 4(S); Trash+: 1()");
+    fixture_reopen(f);
+    expect_state(f, "Drafts+:; INBOX+: 1() 4(S); Trash+: 1()");
+}
+
 static void move(void **state)
 {
     struct fixture *f = *state;
@@ -465,6 +493,7 @@ int main(void)
         TEST(expunge),
         TEST(copy),
         TEST(move),
+        TEST(replace),
         TEST(create),
         TEST(delete),
         TEST(rename_tree),
