@@ -51,6 +51,11 @@ def main():
             p, f, names = unit(path)
         elif name.endswith('.xml'):
             p, f, names = junit(path)
+        elif name == 'fuzz.txt':
+            lines = open(path).read().splitlines()
+            count = re.match(r'(\d+) passed, (\d+) failed$', lines[-1] if lines else '')
+            p, f = (int(count[1]), int(count[2])) if count else (0, 1)
+            names = [line.split()[0] for line in lines if line.endswith('  FAILED')] or (['fuzzing'] if f else [])
         elif name.endswith('.failed'):
             p, f, names = 0, 1, [open(path).read().strip()]
         else:
