@@ -56,7 +56,7 @@ static struct derived_file *file_find(struct derived_files *d, uint32_t number, 
             return &d->v[i];
     }
     path = file_path(d->dir, number);
-    fd = open(path, O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0600);
+    fd = open(path, (d->reader ? O_RDONLY : O_RDWR) | O_CLOEXEC | (create ? O_CREAT : 0), 0600);
     if (fd < 0)
         return NULL;
     d->v = xrealloc_array(d->v, d->n + 1, sizeof(*d->v));

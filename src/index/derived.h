@@ -34,6 +34,7 @@ struct derived_file {
 
 struct derived_files {
     char *dir;
+    bool reader; /* of files that another process writes */
     struct derived_file *v;
     size_t n;
     /* moving live records out of a file */

@@ -38,6 +38,16 @@ enum index_trust {
  * One process must not open a directory twice. */
 int index_open(const char *dir, bool believe, enum index_trust *ret_trust, struct index **ret,
                struct err *err) must_check;
+/* Opens the environment that another process has open, for reading only: no write transaction, no
+ * copy, and the files stay as they are. `which` is what index_which told there; ERR_CLOSED: another
+ * one lies in the directory by now. It stays usable, at the state that it had, when its owner puts
+ * another one in its place. The owner must have it open, or have closed it in good order. */
+struct index_which {
+    uint64_t filesystem, inode, generation;
+};
+int index_open_reader(const char *dir, const struct index_which *which, struct index **ret,
+                      struct err *err) must_check;
+int index_which(struct index *index, struct index_which *ret) must_check;
 /* Without any sync: trusted as long as the machine runs. NULL allowed. No transaction may be open.
  */
 void index_close(struct index *index);

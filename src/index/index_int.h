@@ -20,6 +20,7 @@ struct index {
     char *dir;
     MDB_dbi dbi[TABLE_COUNT];
     int failed;
+    bool reader;            /* index_open_reader */
     uint64_t generation;    /* of the environment */
     bool generation_raised; /* this opening has written */
     struct index_txn *writer;

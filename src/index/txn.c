@@ -159,7 +159,7 @@ int index_write_begin(struct index *index, struct index_txn **ret)
     struct index_txn *txn;
     int rc;
 
-    invariant(!index->writer);
+    invariant(!index->writer && !index->reader);
     if (index->failed)
         return index->failed;
     txn = xnew(struct index_txn);

@@ -51,6 +51,15 @@ enum {
     CLIENT_MAX = 1024
 };
 
+#define REMOTE(name, fd_rule)                                                                      \
+    {                                                                                              \
+        "REMOTE_" name, fd_rule,                                                                   \
+        {                                                                                          \
+            U64(remote.lease), U64(remote.id), U64(remote.modseq), U32(remote.mailbox),            \
+                I32(remote.error), BYTES(remote.body, TEXT_MAX)                                    \
+        }                                                                                          \
+    }
+
 static const struct schema schemas[MESSAGE_KIND_COUNT] = {
     [MESSAGE_CONFIG] = {"CONFIG",
                         MESSAGE_FD_NONE,
@@ -180,6 +189,17 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
                                 MESSAGE_FD_OPTIONAL,
                                 {U64(control_result.id), BOOL(control_result.final),
                                  I32(control_result.error), BYTES(control_result.text, TEXT_MAX)}},
+
+    [MESSAGE_REMOTE_OPEN] = REMOTE("OPEN", MESSAGE_FD_NONE),
+    [MESSAGE_REMOTE_FILE] = REMOTE("FILE", MESSAGE_FD_REQUIRED),
+    [MESSAGE_REMOTE_REQUEST] = REMOTE("REQUEST", MESSAGE_FD_OPTIONAL),
+    [MESSAGE_REMOTE_WATCH] = REMOTE("WATCH", MESSAGE_FD_NONE),
+    [MESSAGE_REMOTE_RECENT] = REMOTE("RECENT", MESSAGE_FD_NONE),
+    [MESSAGE_REMOTE_RELEASE] = REMOTE("RELEASE", MESSAGE_FD_NONE),
+    [MESSAGE_REMOTE_OPENED] = REMOTE("OPENED", MESSAGE_FD_NONE),
+    [MESSAGE_REMOTE_RESULT] = REMOTE("RESULT", MESSAGE_FD_OPTIONAL),
+    [MESSAGE_REMOTE_CHANGED] = REMOTE("CHANGED", MESSAGE_FD_NONE),
+    [MESSAGE_REMOTE_CLOSED] = REMOTE("CLOSED", MESSAGE_FD_NONE),
 };
 
 /* Who may send what to whom. */
@@ -219,7 +239,12 @@ static const struct permit {
     {ROLE_LOGIN, ROLE_MAIL, {MESSAGE_HANDOVER}},
     {ROLE_MAIL, ROLE_AUTH, {MESSAGE_USER_LOOKUP}},
     {ROLE_AUTH, ROLE_MAIL, {MESSAGE_USER_FOUND, MESSAGE_VOUCHER}},
-    {ROLE_MAIL, ROLE_MAIL, {MESSAGE_RESOLVE, MESSAGE_RESOLVED, MESSAGE_DELIVER, MESSAGE_DELIVERED}},
+    {ROLE_MAIL,
+     ROLE_MAIL,
+     {MESSAGE_RESOLVE, MESSAGE_RESOLVED, MESSAGE_DELIVER, MESSAGE_DELIVERED, MESSAGE_REMOTE_OPEN,
+      MESSAGE_REMOTE_FILE, MESSAGE_REMOTE_REQUEST, MESSAGE_REMOTE_WATCH, MESSAGE_REMOTE_RECENT,
+      MESSAGE_REMOTE_RELEASE, MESSAGE_REMOTE_OPENED, MESSAGE_REMOTE_RESULT, MESSAGE_REMOTE_CHANGED,
+      MESSAGE_REMOTE_CLOSED}},
     {ROLE_CTL, ROLE_MAIL, {MESSAGE_CONTROL}},
     {ROLE_MAIL, ROLE_CTL, {MESSAGE_CONTROL_RESULT}},
 };

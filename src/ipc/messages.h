@@ -101,6 +101,19 @@ enum message_kind {
     MESSAGE_CONTROL,
     MESSAGE_CONTROL_RESULT,
 
+    /* A mail process uses an account of another one (store/remote.h): to the owner ... */
+    MESSAGE_REMOTE_OPEN,
+    MESSAGE_REMOTE_FILE, /* with message bytes */
+    MESSAGE_REMOTE_REQUEST,
+    MESSAGE_REMOTE_WATCH,
+    MESSAGE_REMOTE_RECENT,
+    MESSAGE_REMOTE_RELEASE,
+    /* ... and from it. */
+    MESSAGE_REMOTE_OPENED,
+    MESSAGE_REMOTE_RESULT,
+    MESSAGE_REMOTE_CHANGED,
+    MESSAGE_REMOTE_CLOSED,
+
     MESSAGE_KIND_COUNT
 };
 
@@ -289,6 +302,13 @@ struct message {
             int32_t error;
             struct span text; /* for people; of a final one with error: why */
         } control_result;
+
+        struct {
+            uint64_t lease, id, modseq;
+            uint32_t mailbox;
+            int32_t error;
+            struct span body;
+        } remote; /* REMOTE_*: struct remote_packet */
     } u;
 };
 

@@ -212,6 +212,10 @@ void log_lease_release(struct log *log);
 struct log *log_view_open(struct log *log);
 void log_view_close(struct log *view); /* NULL is allowed */
 
+/* For reading message bytes of a log that another process has open: takes no lock, and finds
+ * segments as they are asked for. Only log_read, log_segment_fd, log_idle and log_close. */
+struct log *log_reader_open(const struct log_options *o, const char *dir);
+
 /* The file of the manifest, as it is now: for a copy. */
 int log_manifest_read(struct log *log, struct buf *to, struct err *err) must_check;
 

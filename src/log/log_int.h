@@ -103,7 +103,8 @@ struct log {
     uint64_t durable_seq;
     uint64_t seen_to;     /* a view shows frames up to here; else UINT64_MAX */
     struct log *origin;   /* of a view */
-    bool closed;          /* a sync failed; or a view */
+    bool closed;          /* a sync failed; or a view, or a reader */
+    bool reader;          /* log_reader_open: another process writes it */
     bool syncing;         /* between log_sync_begin and _end */
     bool dirty_dir;       /* a file was made since the last sync */
     uint64_t unsynced[3]; /* numbers of segments with unsynced bytes beside the current one */
@@ -126,6 +127,8 @@ struct log {
 /* segments.c */
 char *segment_path(const struct log *log, const char *prefix, uint64_t number);
 struct segment *segment_find(struct log *log, uint64_t number);
+/* The same, for reading: a reader learns of segments as they are asked for. */
+struct segment *segment_sought(struct log *log, uint64_t number);
 struct segment *segment_add(struct log *log, uint64_t number, uint16_t kind);
 void segment_remove(struct log *log, struct segment *s); /* from the list; closes and frees it */
 /* ERR_CORRUPT if the file is missing. */

@@ -317,6 +317,13 @@ uint32_t log_incarnation(const struct log *log)
     return log->incarnation;
 }
 
+struct log *log_reader_open(const struct log_options *o, const char *dir)
+{
+    struct log *log = log_alloc(o, dir);
+    log->reader = log->closed = true;
+    return log;
+}
+
 struct log *log_view_open(struct log *log)
 {
     struct log_options o = {.fs = log->fs, .segment_size = log->segment_size};

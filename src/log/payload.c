@@ -10,7 +10,7 @@
 int log_read(struct log *log, uint64_t segment, uint64_t offset, size_t n, struct buf *to,
              struct err *err)
 {
-    struct segment *s = segment_find(log, segment);
+    struct segment *s = segment_sought(log, segment);
     if (!s)
         return err_set(err, ERR_CORRUPT, "segment %llx does not exist",
                        (unsigned long long)segment);
@@ -65,7 +65,7 @@ struct log_fd {
 int log_segment_fd(struct log *log, uint64_t segment, struct log_fd **ret, int *ret_fd,
                    struct err *err)
 {
-    struct segment *s = segment_find(log, segment);
+    struct segment *s = segment_sought(log, segment);
     if (!s)
         return err_set(err, ERR_CORRUPT, "segment %llx does not exist",
                        (unsigned long long)segment);

@@ -32,6 +32,12 @@ struct segment *segment_find(struct log *log, uint64_t number)
     return i < log->segment_count && log->segments[i]->number == number ? log->segments[i] : NULL;
 }
 
+struct segment *segment_sought(struct log *log, uint64_t number)
+{
+    struct segment *s = segment_find(log, number);
+    return s || !log->reader ? s : segment_add(log, number, SEGMENT_EXTERNAL);
+}
+
 struct segment *segment_add(struct log *log, uint64_t number, uint16_t kind)
 {
     size_t i = segment_index(log, number);
@@ -128,7 +134,12 @@ int segment_open(struct log *log, struct segment *s, struct err *err)
     }
     autofree char *path = segment_path(log, "", s->number);
     struct log_file *file;
-    int rc = log->fs->open(log->fs->ctx, path, log->origin ? LOG_FS_READ : LOG_FS_WRITE, &file);
+    int rc = log->fs->open(log->fs->ctx, path,
+                           log->origin || log->reader ? LOG_FS_READ : LOG_FS_WRITE, &file);
+    if (rc == -ENOENT && log->reader) { /* compacted away: rows tell where it is now */
+        segment_remove(log, s);
+        return err_set(err, ERR_BUSY, "segment %s is not there any more", path);
+    }
     if (rc == -ENOENT)
         return err_set(err, ERR_CORRUPT, "segment %s is missing", path);
     if (rc)

@@ -2,6 +2,7 @@
 #include "base/logline.h"
 #include "base/metrics.h"
 #include "store/recover.h"
+#include "store/remote_int.h"
 #include "store/store_int.h"
 #include "store/upload_int.h"
 
@@ -51,6 +52,7 @@ struct account *account_find_or_make(struct store *store, const struct account_i
     a->queue_end = &a->queue;
     list_init(&a->awake);
     list_init(&a->waiters);
+    list_init(&a->leases);
     list_init(&a->watches);
     list_init(&a->uploads);
     buf_init(&a->ghosts, BUF_UNLIMITED);
@@ -61,6 +63,8 @@ struct account *account_find_or_make(struct store *store, const struct account_i
 
 static void account_free(struct account *a)
 {
+    if (a->remote)
+        remote_detach(a);
     map_remove(&a->store->accounts, id_span(&a->id));
     buf_done(&a->ghosts);
     buf_done(&a->recents);
@@ -86,6 +90,11 @@ static void open_run(void *arg)
     struct log_options options = {.fs = a->store->fs,
                                   .segment_size = a->store->options.segment_size};
     autobuf log_dir = BUF_INIT(BUF_UNLIMITED), index_dir = BUF_INIT(BUF_UNLIMITED);
+    if (a->remote) {
+        o->report.trusted = true;
+        o->error = remote_open_files(a, &o->index, &o->log, &o->err);
+        return;
+    }
     store_account_path(a->store, &a->id, "/log", &log_dir);
     store_account_path(a->store, &a->id, "/index", &index_dir);
     o->error = log_open(&options, log_dir.p, &o->log, NULL, &o->err);
@@ -155,14 +164,11 @@ static void open_take(struct opening *o)
     metric_add(METRIC_ACCOUNTS_OPEN, 1);
     metric_add(METRIC_ACCOUNT_OPENS + METRIC_CACHE_MISS, 1);
     metric_add(METRIC_DAMAGED, o->report.damaged);
+    leases_check(a);
 }
 
-static void open_done(void *arg)
+static void opened(struct account *a)
 {
-    struct opening *o = arg;
-    struct account *a = o->account;
-    open_take(o);
-    free(o);
     a->refs++;
     if (a->state == ACCOUNT_FAILED)
         writer_refuse(a, ERR_CLOSED);
@@ -174,8 +180,40 @@ static void open_done(void *arg)
     account_unref(a);
 }
 
+static void open_done(void *arg)
+{
+    struct opening *o = arg;
+    struct account *a = o->account;
+    open_take(o);
+    free(o);
+    opened(a);
+}
+
+void account_remote_opened(struct account *a, int error)
+{
+    static struct range everything = {1, UINT32_MAX};
+    static const struct ranges all = {&everything, 1, 1};
+    struct opening o = {.account = a, .error = error};
+    if (error == 0)
+        open_run(&o);
+    else
+        err_set(&o.err, error, "its owner says %s", err_name(error));
+    open_take(&o);
+    account_ref(a);
+    opened(a);
+    if (a->state == ACCOUNT_AWAKE) {
+        remote_views_moved(a);
+        watches_notify(a, &all);
+    }
+    account_unref(a);
+}
+
 static void open_start(struct account *a)
 {
+    if (a->remote) {
+        remote_connect(a);
+        return;
+    }
     struct opening *o = xnew(struct opening);
     o->account = a;
     a->state = ACCOUNT_OPENING;
@@ -258,9 +296,31 @@ static void close_done(void *arg)
     account_settle(a);
 }
 
+static void close_files(struct account *a)
+{
+    leave_awake(a);
+    index_close(take_ptr(a->index));
+    log_close(take_ptr(a->log));
+}
+
+void account_remote_closed(struct account *a)
+{
+    if (a->state == ACCOUNT_AWAKE)
+        close_files(a);
+    a->state = ACCOUNT_FAILED;
+    a->failed = ERR_CLOSED;
+}
+
 /* Closing writes the log's manifest, durably: not on the loop. */
 static void fall_asleep(struct account *a)
 {
+    if (a->remote) { /* there is nothing to write */
+        close_files(a);
+        a->state = ACCOUNT_ASLEEP;
+        a->store->slept++;
+        account_settle(a);
+        return;
+    }
     struct closing *c = xnew(struct closing);
     *c = (struct closing){a, take_ptr(a->index), take_ptr(a->log)};
     leave_awake(a);
@@ -279,7 +339,7 @@ static void try_sleep(struct account *a)
 {
     if (!is_idle(a) || a->failed)
         return;
-    if (a->recents.n) {
+    if (a->recents.n && !a->remote) {
         a->flush = true;
         writer_kick(a);
         return;
@@ -302,6 +362,7 @@ size_t store_tick(struct store *store)
 {
     struct account *a, *next;
     store->tick++;
+    remotes_tick(store);
     list_each_safe(a, next, &store->awake, awake)
     {
         if (a->tick + 2 > store->tick)
@@ -319,6 +380,8 @@ void store_measure(struct store *store)
     uint64_t log_bytes = 0, index_bytes = 0;
     list_each(a, &store->awake, awake)
     {
+        if (a->remote)
+            continue;
         log_bytes += log_total_size(a->log);
         index_bytes += index_size(a->index);
     }
@@ -332,6 +395,7 @@ static void reopen(struct account *a)
     a->state = ACCOUNT_OPENING; /* what is released now must not lead here again */
     leave_awake(a);
     uploads_abort(a);
+    leases_void(a, 0);
     if (a->checkpoint)
         (void)!checkpoint_end(take_ptr(a->checkpoint), NULL, NULL);
     index_close(take_ptr(a->index));
@@ -370,7 +434,7 @@ void account_close_now(struct account *a, bool clean)
         leave_awake(a);
         if (a->checkpoint)
             (void)!checkpoint_end(take_ptr(a->checkpoint), NULL, NULL);
-        if (clean && !a->failed)
+        if (clean && !a->failed && !a->remote)
             (void)!index_close_clean(a->index, NULL);
         else
             index_close(a->index);

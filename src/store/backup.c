@@ -13,6 +13,7 @@
 #include "store/base_dump.h"
 #include "store/frozen.h"
 #include "store/recover.h"
+#include "store/remote_int.h"
 
 enum { CHUNK = 1 << 20 };
 
@@ -474,11 +475,12 @@ void account_restore(struct store *store, const struct account_id *id, const cha
     struct restore *r = xnew(struct restore);
     struct account *a = account_find_or_make(store, id);
     autobuf dir = BUF_INIT(BUF_UNLIMITED);
-    bool used = a->refs > 0;
     store_account_path(store, id, "", &dir);
     *r = (struct restore){.m = m, .store = store, .account = account_ref(a)};
     r->from = xstrndup(from_dir, strlen(from_dir));
     r->dir = buf_take(&dir);
+    leases_void(a, ERR_BUSY);
+    bool used = a->refs > 1;
     if (used || account_close_for_restore(a)) {
         r->error = err_set(&r->err, ERR_BUSY, "the account has open sessions");
         store_defer(store, restore_refuse, r);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/logline.h"
+#include "store/remote_int.h"
 #include "store/store_int.h"
 
 static void put_discarded(const struct store *store, const struct account_id *id, struct buf *to)
@@ -106,8 +107,9 @@ void account_discard(struct store *store, const struct account_id *id,
 {
     struct discard *d = xnew(struct discard);
     struct account *a = account_find_or_make(store, id);
-    bool used = a->refs > 0;
     *d = (struct discard){.store = store, .account = account_ref(a), .done = done, .arg = arg};
+    leases_void(a, ERR_NOT_FOUND);
+    bool used = a->refs > 1;
     if (used || account_close_for_restore(a)) {
         d->error = ERR_BUSY;
         store_defer(store, discard_refuse, d);

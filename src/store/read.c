@@ -1,6 +1,7 @@
 /* Reading message bytes, derived records on demand, claims of recent messages. */
 #include "base/crc32c.h"
 #include "message/mime.h"
+#include "store/remote_int.h"
 #include "store/store_int.h"
 
 enum { DERIVE_CHUNK = 256 << 10 };
@@ -154,5 +155,7 @@ int account_claim_recent(struct account *account, uint32_t mailbox, uint32_t uid
         c->recent_uid = uidnext - 1;
     else
         buf_put(&account->recents, &(struct recent_claim){mailbox, uidnext - 1}, sizeof(*c));
+    if (account->remote)
+        remote_claim_recent(account, mailbox, uidnext - 1);
     return 0;
 }

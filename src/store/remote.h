@@ -38,7 +38,7 @@ enum remote_kind {
     REMOTE_KIND_COUNT
 };
 
-enum { REMOTE_BODY_MAX = 48 * 1024 };
+enum { REMOTE_BODY_MAX = 8 * 1024 };
 
 struct remote_packet {
     enum remote_kind kind;

@@ -1,5 +1,5 @@
 /* The accounts of a process. */
-#include "store/store_int.h"
+#include "store/remote_int.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -50,6 +50,7 @@ int store_new(const struct store_options *options, const struct store_host *host
     store->accounts = (struct map)MAP_INIT;
     list_init(&store->awake);
     list_init(&store->jobs);
+    list_init(&store->remotes);
     *ret = store;
     return 0;
 }
@@ -70,7 +71,7 @@ static void flush_recents(struct store *store)
     void *value;
     while (map_next(&store->accounts, &pos, &key, &value)) {
         a = value;
-        if (a->recents.n && a->state == ACCOUNT_AWAKE && !a->failed) {
+        if (a->recents.n && a->state == ACCOUNT_AWAKE && !a->failed && !a->remote) {
             a->flush = true;
             writer_kick(a);
         }
@@ -84,6 +85,7 @@ void store_free(struct store *store)
     uint64_t deadline = clock_monotonic_us() + CLOSE_PATIENCE_US;
     flush_recents(store);
     store->closing = true;
+    remotes_end(store);
     store_jobs_finish(store);
     size_t pos = 0;
     struct span key;

@@ -42,10 +42,11 @@ struct store {
     struct map accounts; /* id -> struct account */
     struct list awake;   /* accounts with an open index, least recently used first */
     size_t awake_count, open_max;
-    uint64_t tick;    /* of store_tick */
-    size_t slept;     /* accounts that fell asleep since the last one */
-    uint64_t reserve; /* bytes of free space that appends leave alone */
-    struct list jobs; /* all that the host still has */
+    uint64_t tick;       /* of store_tick */
+    size_t slept;        /* accounts that fell asleep since the last one */
+    uint64_t reserve;    /* bytes of free space that appends leave alone */
+    struct list jobs;    /* all that the host still has */
+    struct list remotes; /* remote.c */
     bool closing;
     struct site *site;                /* NULL unless this process owns it */
     struct mime_parser *spare_parser; /* saves allocations */
@@ -113,6 +114,8 @@ struct account {
     struct checkpoint *checkpoint; /* being made, or made and not yet noted in the index */
     bool checkpointing;
 
+    struct remote *remote; /* another process owns it (remote.c); NULL: this one does */
+    struct list leases;    /* of processes that read it (lend.c) */
     struct list watches;
     size_t event_watches; /* those that want events */
     struct buf ghosts;    /* struct ghost_mailbox */

@@ -3,6 +3,7 @@
 #include "base/crc32c.h"
 #include "message/derived.h"
 #include "message/mime.h"
+#include "store/remote_int.h"
 #include "store/store_int.h"
 
 /* Together, the uploads of an account keep no more in memory; beyond it, they go to segments. */
@@ -22,6 +23,7 @@ struct upload {
     /* In a segment: being written (external), then waiting for its link. */
     struct log_external *external;
     bool syncing, synced;
+    int spool;     /* of an upload to another process's account: the bytes; -1: in memory */
     bool forsaken; /* freed while a worker syncs it */
     int sync_error;
     uint64_t segment, offset;
@@ -43,8 +45,10 @@ struct upload *upload_new(struct account *account)
 {
     struct upload *u = upload_new_part(account);
     u->part = false;
-    u->parser = take_ptr(account->store->spare_parser);
-    if (!u->parser)
+    u->spool = -1;
+    if (!account->remote) /* its owner parses */
+        u->parser = take_ptr(account->store->spare_parser);
+    if (!u->parser && !account->remote)
         u->parser = mime_parser_new(NULL);
     return u;
 }
@@ -88,6 +92,8 @@ void upload_free(struct upload *u)
     parser_release(u);
     bytes_release(u);
     external_drop(u);
+    if (u->spool >= 0)
+        close(u->spool);
     buf_done(&u->derived);
     list_remove(&u->link);
     account_unref(u->account);
@@ -114,15 +120,31 @@ static int spill(struct upload *u)
     return error;
 }
 
+/* The same for another process's account: its owner gets the file with the request. */
+static int spool(struct upload *u)
+{
+    int fd = remote_file_disk(u->account->store);
+    int error = fd < 0 ? fd : remote_file_write(fd, buf_span(&u->bytes));
+    if (error && fd >= 0)
+        close(fd);
+    else
+        u->spool = fd;
+    bytes_release(u);
+    return error;
+}
+
 static int keep(struct upload *u, struct span bytes)
 {
     struct account *a = u->account;
-    if (!u->external && (bytes.n > UPLOAD_MEMORY_MAX - u->bytes.n ||
-                         bytes.n + a->upload_bytes > UPLOADS_MEMORY_MAX)) {
-        int error = spill(u);
+    if (!u->external && u->spool < 0 &&
+        (bytes.n > UPLOAD_MEMORY_MAX - u->bytes.n ||
+         bytes.n + a->upload_bytes > UPLOADS_MEMORY_MAX)) {
+        int error = a->remote ? spool(u) : spill(u);
         if (error)
             return error;
     }
+    if (u->spool >= 0)
+        return remote_file_write(u->spool, bytes);
     if (u->external)
         return log_external_write(u->external, bytes, NULL);
     buf_put_span(&u->bytes, bytes);
@@ -144,7 +166,8 @@ int upload_write(struct upload *u, struct span bytes)
     u->size += bytes.n;
     u->crc = crc32c(u->crc, bytes.p, bytes.n);
     if (u->parser)
-        mime_parser_feed(u->parser, bytes);
+        if (u->parser)
+            mime_parser_feed(u->parser, bytes);
     return 0;
 }
 
@@ -154,7 +177,8 @@ int upload_finish(struct upload *u)
         return u->error;
     if (u->part)
         return 0;
-    mime_parser_finish(u->parser, &u->derived);
+    if (u->parser)
+        mime_parser_finish(u->parser, &u->derived);
     parser_release(u);
     u->finished = true;
     return 0;
@@ -235,6 +259,11 @@ struct span upload_bytes(const struct upload *u)
 struct span upload_derived(const struct upload *u)
 {
     return buf_span(&u->derived);
+}
+
+int upload_spool(const struct upload *u)
+{
+    return u->spool;
 }
 
 void upload_linked(struct upload *u)

@@ -19,6 +19,8 @@ void upload_syncing(struct upload *u); /* from now on a worker has it */
 void upload_body(const struct upload *u, struct op_body *ret);
 struct span upload_bytes(const struct upload *u);
 struct span upload_derived(const struct upload *u);
+/* The file with its bytes, of an upload to another process's account; -1: they are in memory. */
+int upload_spool(const struct upload *u);
 /* A durable frame links the upload's segment: it stays. */
 void upload_linked(struct upload *u);
 

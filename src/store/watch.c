@@ -1,3 +1,4 @@
+#include "store/remote_int.h"
 #include "store/store_int.h"
 
 /* --- who watches what --- */
@@ -10,13 +11,13 @@ bool watches_any(const struct account *a, uint32_t mailbox)
         if (w->mailbox == mailbox)
             return true;
     }
-    return false;
+    return leases_watch(a, mailbox);
 }
 
 /* The MODSEQ that every session on the mailbox has told its client; UINT64_MAX without sessions. */
 static uint64_t lowest_view(const struct account *a, uint32_t mailbox)
 {
-    uint64_t lowest = UINT64_MAX;
+    uint64_t lowest = leases_lowest(a, mailbox);
     const struct watch *w;
     list_each(w, &a->watches, link)
     {
@@ -32,6 +33,7 @@ void watches_notify(struct account *a, const struct ranges *mailboxes, const str
 {
     struct list walk;
     struct watch *w;
+    leases_changed(a, mailboxes);
     if (mailboxes->n == 0 || list_empty(&a->watches))
         return;
     list_init(&walk);
@@ -116,6 +118,8 @@ void ghosts_unswept(struct account *a)
 static void view_moved(struct account *a, uint32_t mailbox)
 {
     struct ghost_mailbox *g = ghost_find(a, mailbox);
+    if (a->remote)
+        remote_views_moved(a);
     if (!g)
         return;
     uint64_t view = lowest_view(a, mailbox);
@@ -124,6 +128,15 @@ static void view_moved(struct account *a, uint32_t mailbox)
     a->purge_wanted = true;
     if (view >= g->newest)
         writer_kick(a);
+}
+
+void views_moved(struct account *a, uint32_t mailbox)
+{
+    if (mailbox)
+        view_moved(a, mailbox);
+    else
+        for (size_t i = 0; i < ghost_count(a); i++)
+            view_moved(a, ghost_at(a, i)->mailbox);
 }
 
 /* --- the interface --- */
@@ -135,6 +148,8 @@ void watch_add(struct watch *w, struct account *account, uint32_t mailbox, uint6
         .account = account, .mailbox = mailbox, .view_modseq = view_modseq, .changed = changed};
     list_init(&w->link);
     list_push_back(&account->watches, &w->link);
+    if (account->remote)
+        remote_views_moved(account);
 }
 
 void watch_events(struct watch *w, void (*events)(struct watch *w, const struct events *events))

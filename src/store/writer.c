@@ -15,6 +15,7 @@
 #include "store/eval.h"
 #include "store/names.h"
 #include "store/recover.h"
+#include "store/remote_int.h"
 #include "store/store_int.h"
 #include "store/upload_int.h"
 
@@ -60,7 +61,7 @@ static void writer_run(void *arg);
 
 void writer_kick(struct account *a)
 {
-    if (a->writer != WRITER_IDLE || a->paused || a->failed)
+    if (a->writer != WRITER_IDLE || a->paused || a->failed || a->remote)
         return;
     if (a->state == ACCOUNT_OPENING || a->state == ACCOUNT_FAILED)
         return;
@@ -180,7 +181,9 @@ void account_submit(struct account *account, struct request *r)
 {
     struct account *a = account;
     request_result_done(r);
-    if (a->store->closing || a->state == ACCOUNT_FAILED)
+    if (a->remote)
+        remote_submit(a, r);
+    else if (a->store->closing || a->state == ACCOUNT_FAILED)
         refuse(a, r, ERR_CLOSED);
     else if (!begin_upload_sync(a, r))
         enqueue(a, r);

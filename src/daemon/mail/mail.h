@@ -13,6 +13,7 @@
 #include "io/listen.h"
 #include "lmtp/session.h"
 #include "store/account.h"
+#include "store/remote.h"
 
 enum { MAIL_PEERS_MAX = 64 };
 
@@ -24,6 +25,11 @@ struct mail_peer {
     enum role role;
     unsigned index;
     struct channel *ch; /* NULL: not there at the moment */
+    /* Mail processes: its accounts that are used here, ours that it uses. */
+    struct remote_owner *owner;
+    struct lender *lender;
+    struct list waiting; /* remote.c: packets ... */
+    struct loop_timer again;
 };
 
 struct mail_port {
@@ -72,6 +78,18 @@ void mail_question_lost(struct mail *m, const struct mail_peer *peer);
 void mail_question_again(struct mail *m, const struct mail_peer *peer);
 /* The owner's side. */
 void mail_on_resolve(struct mail_peer *from, const struct message *msg);
+
+/* remote.c: accounts of other mail processes */
+void mail_on_remote(struct mail_peer *from, const struct message *msg, int fd);
+void mail_remote_connected(struct mail_peer *peer);
+void mail_remote_lost(struct mail_peer *peer);
+void mail_remote_start(struct mail *m); /* there is a store now */
+void mail_remote_end(struct mail *m);   /* before store_free */
+void mail_remote_free(struct mail *m);  /* after it */
+/* The account of a user, wherever it is; never from within the call. ERR_NOT_FOUND: there is none.
+ * ERR_BUSY: its process is away, or it is in quarantine. With a counted reference. */
+typedef void mail_account_done(void *arg, int error, struct account *account);
+void mail_account_of(void *ctx, struct span user, mail_account_done *done, void *arg);
 
 /* handover.c */
 void mail_on_handover(struct mail *m, const struct message *msg, int fd);

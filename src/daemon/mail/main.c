@@ -187,6 +187,18 @@ static void on_message(void *owner, struct channel *ch, const struct message *ms
     case MESSAGE_DELIVERED:
         mail_answer(p->mail, msg);
         break;
+    case MESSAGE_REMOTE_OPEN:
+    case MESSAGE_REMOTE_FILE:
+    case MESSAGE_REMOTE_REQUEST:
+    case MESSAGE_REMOTE_WATCH:
+    case MESSAGE_REMOTE_RECENT:
+    case MESSAGE_REMOTE_RELEASE:
+    case MESSAGE_REMOTE_OPENED:
+    case MESSAGE_REMOTE_RESULT:
+    case MESSAGE_REMOTE_CHANGED:
+    case MESSAGE_REMOTE_CLOSED:
+        mail_on_remote(p, msg, fd);
+        break;
     default:
         break; /* the permit table lets nothing else through */
     }
@@ -198,6 +210,7 @@ static void on_closed(void *owner, struct channel *ch)
     channel_free(ch);
     p->ch = NULL;
     mail_question_lost(p->mail, p);
+    mail_remote_lost(p);
 }
 
 /* A login process: it may be retired, and share its slot with others. */
@@ -250,6 +263,8 @@ static void on_peer(struct daemon *d, enum role role, unsigned index, int fd)
     p->index = index;
     p->ch = channel_new(d->loop, fd, ROLE_MAIL, role, &ops, p);
     mail_question_again(m, p);
+    if (role == ROLE_MAIL)
+        mail_remote_connected(p);
 }
 
 /* Life. */
@@ -322,6 +337,7 @@ static int on_start(struct daemon *d, struct err *err)
         return r;
     set_up_imap(m);
     set_up_lmtp(m);
+    mail_remote_start(m);
     list_each(p, &m->ports, link) p->listener =
         listener_new(d->loop, take_fd(&p->fd), on_accept, p);
     loop_timer_init(&m->tick, on_tick);
@@ -345,8 +361,10 @@ void mail_check_ended(struct mail *m)
     if (!m->stopping || !m->imap_ended || !m->lmtp_ended || m->openings)
         return;
     m->imap_ended = false; /* once */
+    mail_remote_end(m);
     store_free(m->store);
     m->store = NULL;
+    mail_remote_free(m);
     daemon_exit(m->daemon);
 }
 
