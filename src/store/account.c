@@ -202,8 +202,12 @@ void account_remote_opened(struct account *a, int error)
     account_ref(a);
     opened(a);
     if (a->state == ACCOUNT_AWAKE) {
+        struct events nobody_knows;
+        events_init(&nobody_knows);
+        nobody_knows.overflow = true;
         remote_views_moved(a);
-        watches_notify(a, &all);
+        watches_notify(a, &all, &nobody_knows);
+        events_done(&nobody_knows);
     }
     account_unref(a);
 }

@@ -32,6 +32,7 @@ struct lease {
     uint64_t acked;          /* every commit up to here has been taken notice of */
     struct buf views;        /* struct shown each */
     struct index_which which;
+    bool events;        /* wants them */
     uint64_t files_for; /* the request that the files belong to */
     struct buf files;   /* int each */
 };
@@ -79,6 +80,8 @@ static void files_close(struct lease *e)
 static void lease_free(struct lease *e)
 {
     struct account *a = take_ptr(e->account);
+    if (a)
+        a->event_watches -= e->events;
     map_remove(&e->lender->leases, map_u64_key(&e->number));
     files_close(e);
     buf_done(&e->files);
@@ -277,6 +280,12 @@ static void view_set(struct lease *e, uint32_t mailbox, uint64_t modseq)
 
 static void on_watch(struct lease *e, const struct remote_packet *p)
 {
+    if (p->mailbox == REMOTE_EVENTS) {
+        e->account->event_watches -= e->events;
+        e->events = p->modseq != 0;
+        e->account->event_watches += e->events;
+        return;
+    }
     if (p->mailbox == 0)
         e->acked = MAX(e->acked, p->modseq);
     else
@@ -284,7 +293,7 @@ static void on_watch(struct lease *e, const struct remote_packet *p)
     views_moved(e->account, p->mailbox);
 }
 
-void leases_changed(struct account *a, const struct ranges *mailboxes)
+void leases_changed(struct account *a, const struct ranges *mailboxes, const struct events *events)
 {
     struct lease *e;
     struct snap *snap;
@@ -293,13 +302,7 @@ void leases_changed(struct account *a, const struct ranges *mailboxes)
         return;
     uint64_t modseq = snap_modseq(snap);
     snap_end(snap);
-    ranges_encode(&body, mailboxes);
-    if (body.n > REMOTE_BODY_MAX) { /* thousands of mailboxes at once: say "all" */
-        autoranges all = RANGES_INIT;
-        ranges_add(&all, 1, UINT32_MAX);
-        buf_reset(&body);
-        ranges_encode(&body, &all);
-    }
+    remote_changed_put(&body, mailboxes, events);
     list_each(e, &a->leases, link) say(e->lender, &(struct remote_packet){.kind = REMOTE_CHANGED,
                                                                           .lease = e->number,
                                                                           .modseq = modseq,

@@ -30,6 +30,7 @@ struct remote {
     struct index_which which;
     struct buf views; /* struct told each, of mailboxes that are shown */
     bool views_dirty;
+    bool events;    /* the owner has been told that they are wanted */
     unsigned ticks; /* waiting for the owner */
 };
 
@@ -82,6 +83,7 @@ static void lease_end(struct remote *r, bool tell)
     map_remove(&o->leases, map_u64_key(&r->lease));
     r->lease = 0;
     r->opened = false;
+    r->events = false;
     buf_reset(&r->views);
 }
 
@@ -197,6 +199,10 @@ static void views_tell(struct account *a)
     size_t kept = 0;
     if (!r->opened || !r->owner->connected)
         return;
+    if (r->events != (a->event_watches > 0)) {
+        r->events = !r->events;
+        tell_view(r, REMOTE_EVENTS, r->events);
+    }
     struct told *t = (struct told *)(void *)r->views.p;
     for (size_t i = 0; i < r->views.n / sizeof(*t); i++)
         t[i].now = UINT64_MAX;
@@ -237,9 +243,11 @@ static void on_changed(struct remote *r, const struct remote_packet *p)
 {
     struct account *a = account_ref(r->account);
     autoranges mailboxes = RANGES_INIT;
-    struct reader rd = reader_make(p->body);
-    if (ranges_decode(&rd, &mailboxes))
-        watches_notify(a, &mailboxes);
+    struct events events;
+    events_init(&events);
+    if (remote_changed_get(p->body, &mailboxes, &events))
+        watches_notify(a, &mailboxes, &events);
+    events_done(&events);
     if (a->remote->lease == p->lease) {
         views_tell(a);
         tell_view(a->remote, 0, p->modseq);

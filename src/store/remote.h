@@ -26,19 +26,21 @@ enum remote_kind {
     REMOTE_FILE,    /* fd: message bytes for the request `id`, which follows */
     REMOTE_REQUEST, /* `id`; body, or fd if it is long (modseq: its length): request_encode */
     REMOTE_WATCH,   /* mailbox, modseq: the oldest view of it, UINT64_MAX: none; mailbox 0: every
-                       commit up to modseq has been taken notice of */
+                       commit up to modseq has been taken notice of;
+                       mailbox REMOTE_EVENTS: whether events are wanted (modseq 1 or 0) */
     REMOTE_RECENT,  /* mailbox, id: recent messages up to this UID have been claimed */
     REMOTE_RELEASE, /* the lease ends */
     /* Owner to reader. */
     REMOTE_OPENED,  /* error; id, body: which index it is; modseq: that it shows already */
     REMOTE_RESULT,  /* `id`; body, or fd if it is long: request_result_encode */
-    REMOTE_CHANGED, /* body: mailboxes (ranges_encode) that changed; modseq of the account */
+    REMOTE_CHANGED, /* a commit; body: mailboxes that changed, and events; modseq of the account */
     REMOTE_CLOSED,  /* the lease is void, the index must not be used any more; error 0: open it
                        again now, else not so soon */
     REMOTE_KIND_COUNT
 };
 
 enum { REMOTE_BODY_MAX = 8 * 1024 };
+#define REMOTE_EVENTS UINT32_MAX
 
 struct remote_packet {
     enum remote_kind kind;

@@ -20,6 +20,11 @@ int remote_file_memory(void);
 int remote_file_disk(struct store *store);
 int remote_file_write(int fd, struct span bytes) must_check;
 
+/* The body of REMOTE_CHANGED. */
+void remote_changed_put(struct buf *to, const struct ranges *mailboxes,
+                        const struct events *events);
+bool remote_changed_get(struct span body, struct ranges *ret_mailboxes, struct events *ret_events);
+
 /* --- the reader (remote.c) --- */
 
 /* The account is to be opened: asks its owner, now or when it can be reached. */
@@ -43,7 +48,7 @@ void remotes_end(struct store *store);
 uint64_t leases_lowest(const struct account *a, uint32_t mailbox);
 bool leases_watch(const struct account *a, uint32_t mailbox);
 /* A commit changed these mailboxes. */
-void leases_changed(struct account *a, const struct ranges *mailboxes);
+void leases_changed(struct account *a, const struct ranges *mailboxes, const struct events *events);
 /* The index is about to be closed for a failure, or to be given up. error: as of REMOTE_CLOSED. */
 void leases_void(struct account *a, int error);
 /* It was opened: leases on another index than this are void. */

@@ -33,7 +33,7 @@ void watches_notify(struct account *a, const struct ranges *mailboxes, const str
 {
     struct list walk;
     struct watch *w;
-    leases_changed(a, mailboxes);
+    leases_changed(a, mailboxes, events);
     if (mailboxes->n == 0 || list_empty(&a->watches))
         return;
     list_init(&walk);
@@ -157,6 +157,8 @@ void watch_events(struct watch *w, void (*events)(struct watch *w, const struct 
     invariant(w->account && w->mailbox == 0 && !w->events);
     w->events = events;
     w->account->event_watches++;
+    if (w->account->remote)
+        remote_views_moved(w->account);
 }
 
 void watch_set_view(struct watch *w, uint64_t view_modseq)

@@ -403,6 +403,39 @@ static void ghosts_wait_for_the_reader(void **state)
     asked_free(b);
 }
 
+/* --- events --- */
+
+struct heard {
+    struct watch w;
+    size_t created, messages;
+};
+
+static void on_events(struct watch *w, const struct events *events)
+{
+    struct heard *h = container_of(w, struct heard, w);
+    for (size_t i = 0; i < events_count(events); i++) {
+        const struct event *e = events_at(events, i);
+        h->created += e->kinds == EVENT_CREATED && span_eq(e->name, SPAN("Made")) && e->origin == 9;
+        h->messages += e->kinds == EVENT_NEW && e->mailbox == 1;
+    }
+}
+
+static void events_arrive(void **state)
+{
+    struct world *w = *state;
+    struct heard h = {0};
+    watch_add(&h.w, w->f.account, 0, 0, NULL);
+    watch_events(&h.w, on_events);
+    manual_host_run(&w->f.host);
+    struct asked *a = ask_name(REQUEST_CREATE, "Made", "");
+    a->r.origin = 9;
+    ask_remote(w, a);
+    asked_free(a);
+    append(w, "x", "");
+    UNTIL(w, h.created == 1 && h.messages == 1);
+    watch_remove(&h.w);
+}
+
 /* --- ends --- */
 
 static void kill_owner(struct world *w)
@@ -528,6 +561,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(errors_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(ghosts_stay_while_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(ghosts_wait_for_the_reader, setup, teardown),
+        cmocka_unit_test_setup_teardown(events_arrive, setup, teardown),
         cmocka_unit_test_setup_teardown(owner_is_killed, setup, teardown),
         cmocka_unit_test_setup_teardown(index_is_made_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(asleep, setup, teardown),
