@@ -92,6 +92,7 @@ struct conf {
 
     uint64_t imap_literal; /* enum conf_literal */
     uint64_t imap_utf8;    /* enum conf_utf8 */
+    uint64_t imap_language; /* 0: English, 1: Russian */
     bool imap_side_by_side;
     struct conf_list imap_in_order_clients;
     uint64_t imap_idle_timeout;

@@ -238,6 +238,8 @@ const struct setting conf_settings[] = {
            "Offer UTF8=ACCEPT or UTF8=ONLY (RFC 9755), or neither. With accept, APPEND refuses\n"
            "headers that are not ASCII until a client has enabled UTF-8, as the RFC demands; with\n"
            "only, whatever has to do with mail is refused until then."),
+    CHOICE("imap.language", imap_language, "en", "en ru",
+           "Language of texts for clients that ask for the \"default\" one (RFC 5255)."),
     BOOLEAN("imap.side_by_side", imap_side_by_side, "true",
             "Run pipelined commands side by side where RFC 9051 section 5.5 allows it."),
     LIST("imap.in_order_clients", imap_in_order_clients, "[]",

@@ -139,7 +139,12 @@ void announce_keywords(struct session *s, struct snap *snap, const struct mailbo
             if (permanent)
                 buf_put_lit(b, " \\*");
         }
-        buf_put_str(b, permanent ? ")] Flags permitted\r\n" : ")\r\n");
+        buf_put_lit(b, ")");
+        if (permanent) {
+            buf_put_lit(b, "] ");
+            buf_put_str(b, language_text(s->language, "Flags permitted"));
+        }
+        buf_put_lit(b, "\r\n");
     }
     respond_end(s);
     v->keywords_told = n;

@@ -307,7 +307,9 @@ enum step cmd_move(struct task *t)
     struct buf *b = respond_begin(s);
     buf_put_lit(b, "* OK [");
     put_copyuid(t, b);
-    buf_put_lit(b, "] Messages moved\r\n");
+    buf_put_lit(b, "] ");
+    buf_put_str(b, language_text(s->language, "Messages moved"));
+    buf_put_lit(b, "\r\n");
     respond_end(s);
     return task_ok_modseq(t, "MOVE completed");
 }

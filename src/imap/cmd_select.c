@@ -97,7 +97,9 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
     struct buf *id = respond_begin(s);
     buf_put_lit(id, "* OK [");
     put_mailbox_id(id, info);
-    buf_put_lit(id, "] Mailbox identifier\r\n");
+    buf_put_lit(id, "] ");
+    buf_put_str(id, language_text(s->language, "Mailbox identifier"));
+    buf_put_lit(id, "\r\n");
     respond_end(s);
     if (s->rev2 && rc == 0) { /* RFC 9051 section 6.3.2 */
         struct buf *b = respond_begin(s);

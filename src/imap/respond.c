@@ -28,7 +28,9 @@ void respond_text(struct session *s, const char *fmt, ...)
     va_list ap;
     va_start(ap, fmt);
     struct buf *b = respond_begin(s);
+    size_t from = b->n;
     buf_vprintf(b, fmt, ap);
+    language_translate(s->language, b, from);
     buf_put_lit(b, "\r\n");
     respond_end(s);
     va_end(ap);
@@ -53,7 +55,7 @@ static enum step task_end(struct task *t, const char *kind, const char *code, co
         buf_put_byte(&b, ']');
     }
     buf_put_byte(&b, ' ');
-    buf_put_str(&b, text);
+    buf_put_str(&b, language_text(t->session->language, text));
     t->tagged = buf_take(&b);
     return STEP_DONE;
 }

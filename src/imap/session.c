@@ -449,6 +449,7 @@ void imap_session_start(struct imap_host *host, const struct imap_start *start,
     list_push_back(&host->sessions, &s->link);
     host->session_count++;
     session_client_name(s, start->client_name);
+    s->language = start->language;
     s->literal_minus = host->settings.frame.literal_minus;
     s->utf8_offered = host->settings.utf8;
     frame_init(&s->frame, &host->frame_limits[s->literal_minus]);
@@ -463,7 +464,9 @@ void imap_session_start(struct imap_host *host, const struct imap_start *start,
     buf_put_span(b, start->tag);
     buf_put_lit(b, " OK [CAPABILITY ");
     session_put_capabilities(s, b);
-    buf_put_lit(b, "] Logged in\r\n");
+    buf_put_lit(b, "] ");
+    buf_put_str(b, language_text(s->language, "Logged in"));
+    buf_put_lit(b, "\r\n");
     respond_end(s);
     if (start->input.n)
         on_input(s, start->input);

@@ -14,12 +14,14 @@
 #include "wire/capability.h"
 #include "wire/command.h"
 #include "wire/frame.h"
+#include "wire/language.h"
 
 /* What sessions are allowed to use; each limit has a clear answer when it is reached. */
 struct imap_settings {
     struct frame_limits frame; /* also LITERAL+ or LITERAL- */
     struct parse_limits parse;
     enum capability_utf8 utf8;
+    enum language language; /* of those who ask for "default" */
     bool side_by_side; /* run unambiguous commands side by side (RFC 9051 section 5.5) */
     const char *const
         *in_order_clients;   /* ID names for which it is off; NULL-terminated, or NULL */
@@ -66,6 +68,7 @@ struct imap_start {
     struct span mechanism;   /* "PLAIN"; of LOGIN too */
     struct span login;       /* who logged in, where that is not the user */
     struct span client_name; /* from ID before login, or empty */
+    enum language language;
     struct span input;       /* bytes that arrived after the login command */
 };
 

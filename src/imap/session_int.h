@@ -135,6 +135,7 @@ struct session {
     struct buf unread; /* input that waits until a task has ended */
     char *user, *peer, *client_name;
     char *login;                     /* NULL: the user */
+    enum language language;          /* of texts for people */
     char mechanism[20];              /* "SCRAM-SHA-256-PLUS" */
     char tls_version[8];             /* "TLSv1.3" */
     uint64_t id, since_us, input_us; /* login (wall time), last input (monotonic) */

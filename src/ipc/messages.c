@@ -156,7 +156,7 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
                            BOOL(handover.authenticate), BOOL(handover.tls),
                            BYTES(handover.tls_version, 16), BYTES(handover.peer, PEER_MAX),
                            BYTES(handover.login, USER_NAME_MAX), BYTES(handover.mechanism, 32),
-                           BYTES(handover.client_name, CLIENT_MAX),
+                           BYTES(handover.client_name, CLIENT_MAX), U32(handover.language),
                            BYTES(handover.input, HANDOVER_INPUT_MAX)}},
 
     [MESSAGE_USER_LOOKUP] = {"USER_LOOKUP",

@@ -254,6 +254,7 @@ struct message {
             struct span login;       /* who logged in, where that is not the user */
             struct span mechanism;   /* "PLAIN"; of LOGIN too */
             struct span client_name; /* from ID before login; may be empty */
+            uint32_t language;       /* enum language of wire/language.h */
             struct span input;       /* bytes that came after the login command */
         } handover;
 

@@ -25,6 +25,7 @@ static const struct {
     {"SASL-IR", BOTH},
     {"ENABLE", BOTH},
     {"ID", BOTH},
+    {"LANGUAGE", BOTH},
     {"STARTTLS", BEFORE | IF_STARTTLS},
     {"LOGINDISABLED", BEFORE | IF_NO_PLAINTEXT},
     {"AUTH=", BEFORE | EACH_MECHANISM},

@@ -23,6 +23,7 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(NOOP, CMD_IN_ANY, CMD_PLAIN, parse_no_args),
     ROW(LOGOUT, CMD_IN_ANY, CMD_PLAIN, parse_no_args),
     ROW(ID, CMD_IN_ANY, CMD_PLAIN, parse_id),
+    ROW(LANGUAGE, CMD_IN_ANY, CMD_PLAIN, parse_language),
 
     ROW(STARTTLS, CMD_IN_NOT_AUTH, CMD_PLAIN, parse_no_args),
     ROW(AUTHENTICATE, CMD_IN_NOT_AUTH, CMD_PLAIN, parse_authenticate),

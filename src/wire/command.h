@@ -26,6 +26,7 @@ enum command_id {
     CMD_NOOP,
     CMD_LOGOUT,
     CMD_ID,
+    CMD_LANGUAGE,
     /* not authenticated */
     CMD_STARTTLS,
     CMD_AUTHENTICATE,
@@ -102,6 +103,11 @@ struct cmd_login {
 struct cmd_enable {
     const struct span *names;
     unsigned n;
+};
+
+struct cmd_language { /* RFC 5255 section 3.2 */
+    const struct span *ranges;
+    unsigned n; /* 0: which are there? */
 };
 
 struct id_pair {
@@ -437,6 +443,7 @@ struct command {
         struct cmd_authenticate authenticate;
         struct cmd_login login;
         struct cmd_enable enable;
+        struct cmd_language language;
         struct cmd_id idp;
         struct cmd_mailbox mailbox;
         struct cmd_select select;

@@ -122,6 +122,7 @@ void *grow_add(struct parse *p, struct grow *g);
 int parse_no_args(struct parse *p, struct command *c);
 int parse_authenticate(struct parse *p, struct command *c);
 int parse_login(struct parse *p, struct command *c);
+int parse_language(struct parse *p, struct command *c);
 int parse_enable(struct parse *p, struct command *c);
 int parse_id(struct parse *p, struct command *c);
 int parse_one_mailbox(struct parse *p, struct command *c);

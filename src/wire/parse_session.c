@@ -70,6 +70,26 @@ int parse_enable(struct parse *p, struct command *c)
     return 0;
 }
 
+/* RFC 5255 section 3.5: "LANGUAGE" *(SP lang-range-quoted) */
+int parse_language(struct parse *p, struct command *c)
+{
+    struct grow ranges = GROW(struct span, p->limits->max_args, "languages");
+    while (!parse_at_trailing(p)) {
+        int rc = parse_sp(p, "a language range");
+        struct span *range;
+        if (rc)
+            return rc;
+        if (!(range = grow_add(p, &ranges)))
+            return ERR_LIMIT;
+        rc = parse_astring(p, "a language range", range);
+        if (rc)
+            return rc;
+        p->after = "a language range";
+    }
+    c->language = (struct cmd_language){ranges.items, ranges.n};
+    return 0;
+}
+
 static bool take_nil(struct parse *p)
 {
     struct span rest = span_make(p->p, (size_t)(p->end - p->p));

@@ -12,7 +12,8 @@ enum { COMMAND_MEMORY = 256 * 1024, CLIENT_NAME_MAX = 200 };
 void session_status(struct session *s, struct span tag, const char *status, const char *code,
                     const char *text)
 {
-    write_status(conn_begin(s->conn), tag, status, code ? code : "", span_str(text), false);
+    write_status(conn_begin(s->conn), tag, status, code ? code : "",
+                 language_span(s->language, span_str(text)), s->language == LANGUAGE_RUSSIAN);
     conn_end(s->conn);
 }
 
@@ -99,6 +100,28 @@ static void do_id(struct session *s, const struct command *c)
     session_status(s, c->tag, "OK", NULL, "ID completed");
 }
 
+/* Lives on after the login; a name space has only those who have logged in. */
+static void do_language(struct session *s, const struct command *c)
+{
+    enum language preferred =
+        s->login->daemon->conf->imap_language ? LANGUAGE_RUSSIAN : LANGUAGE_ENGLISH;
+    int rc = c->language.n
+                 ? language_choose(c->language.ranges, c->language.n, preferred, &s->language)
+                 : 0;
+    if (rc == ERR_INVALID) {
+        session_bad(s, c->tag, "That is not a language range");
+    } else if (rc) {
+        session_status(s, c->tag, "NO", NULL, "None of these languages is spoken here");
+    } else {
+        if (c->language.n)
+            language_write_one(conn_begin(s->conn), s->language);
+        else
+            language_write_all(conn_begin(s->conn));
+        conn_end(s->conn);
+        session_status(s, c->tag, "OK", NULL, "LANGUAGE completed");
+    }
+}
+
 static void do_logout(struct session *s, struct span tag)
 {
     session_status(s, SPAN("*"), "BYE", NULL, "Logging out");
@@ -134,6 +157,7 @@ static void do_starttls(struct session *s, struct span tag)
     frame_done(&s->frame);
     frame_init(&s->frame, &s->login->limits);
     free(take_ptr(s->client_name));
+    s->language = LANGUAGE_DEFAULT; /* it may have been an attacker's (RFC 5255 section 3.1) */
     session_start_tls(s, fd, pair);
 }
 
@@ -189,6 +213,9 @@ static void run(struct session *s, const struct command *c)
         break;
     case CMD_ID:
         do_id(s, c);
+        break;
+    case CMD_LANGUAGE:
+        do_language(s, c);
         break;
     case CMD_STARTTLS:
         do_starttls(s, c->tag);

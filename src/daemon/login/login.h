@@ -12,6 +12,7 @@
 #include "io/listen.h"
 #include "io/tls.h"
 #include "wire/frame.h"
+#include "wire/language.h"
 
 enum { PEERS_MAX = 64, INPUT_MAX = 8 * 1024 };
 
@@ -103,6 +104,7 @@ struct session {
     bool tls_ended;    /* the client speaks TLS with a trusted proxy */
     bool authenticate; /* the command under way is AUTHENTICATE, not LOGIN */
     bool drop_input;   /* STARTTLS: what came with it in plain text is not read */
+    enum language language;
     unsigned bad;
     unsigned counted_as; /* the gauge of connections that it is counted in; 0: none */
     uint64_t since_us;   /* monotonic */

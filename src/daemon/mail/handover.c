@@ -165,6 +165,9 @@ void mail_on_handover(struct mail *m, const struct message *msg, int fd)
         .login = keep(o, msg->u.handover.login),
         .client_name = keep(o, msg->u.handover.client_name),
         .input = keep(o, msg->u.handover.input),
+        .language = msg->u.handover.language < LANGUAGE_COUNT
+                        ? (enum language)msg->u.handover.language
+                        : LANGUAGE_DEFAULT,
     };
     o->claim = (struct voucher_claim){.id = msg->u.handover.voucher,
                                       .session = o->start.session_id,

@@ -122,6 +122,7 @@ static void set_up_imap(struct mail *m)
     struct imap_settings settings = imap_settings_default, *s = &settings;
     m->imap.loop = m->daemon->loop;
     m->imap.store = m->store;
+    s->language = c->imap_language ? LANGUAGE_RUSSIAN : LANGUAGE_ENGLISH;
     s->frame.literal_minus = c->imap_literal == CONF_LITERAL_MINUS;
     s->utf8 = c->imap_utf8 == CONF_UTF8_ONLY  ? CAPABILITY_UTF8_ONLY
               : c->imap_utf8 == CONF_UTF8_OFF ? CAPABILITY_UTF8_NONE

@@ -14,6 +14,7 @@ static struct message handover(void)
     m.u.handover.user = SPAN("fred");
     m.u.handover.tag = SPAN("a1");
     m.u.handover.authenticate = true;
+    m.u.handover.language = 2;
     m.u.handover.peer = SPAN("127.0.0.1");
     m.u.handover.input = SPAN("a2 NOOP\r\n");
     return m;
@@ -28,6 +29,7 @@ static void test_round_trip(void **state)
     assert_int_equal(message_decode(buf_span(&b), &back), 0);
     assert_int_equal(back.kind, MESSAGE_HANDOVER);
     assert_true(back.u.handover.session == m.u.handover.session);
+    assert_int_equal(back.u.handover.language, 2);
     assert_true(span_eq(back.u.handover.user, SPAN("fred")));
     assert_true(back.u.handover.authenticate);
     assert_false(back.u.handover.tls);

@@ -230,6 +230,9 @@ static void put_arguments(struct buf *b, const struct command *c)
         put_text(b, c->login.user);
         put_text(b, c->login.password);
         break;
+    case CMD_LANGUAGE:
+        put_texts(b, c->language.ranges, c->language.n);
+        break;
     case CMD_ENABLE:
         put_texts(b, c->enable.names, c->enable.n);
         break;

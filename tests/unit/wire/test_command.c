@@ -126,6 +126,9 @@ static void session(void **state)
     BAD("a AUTHENTICATE PLAIN \"x\"", "the initial response is not base64");
     BAD("a AUTHENTICATE PLAIN x y", "unexpected \" y\" at the end of AUTHENTICATE");
 
+    OK("a LANGUAGE", "a LANGUAGE");
+    OK("a LANGUAGE FR-CA \"default\" {2+}\r\nru ", "a LANGUAGE [FR-CA] [default] [ru]");
+    BAD("a LANGUAGE (ru)", "expected a language range after LANGUAGE, found \"(ru)\"");
     OK("t1 ENABLE CONDSTORE X-GOOD-IDEA ", "t1 ENABLE [CONDSTORE] [X-GOOD-IDEA]");
     BAD("a ENABLE", "expected a capability after ENABLE");
     BAD("a ENABLE \"x\"", "expected a capability after ENABLE, found \"\"x\"\"");
