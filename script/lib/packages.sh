@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # script/lib/packages.sh: installs missing Debian packages; sourced by script/server and script/test.
 
-build_packages="gcc libc6-dev meson ninja-build pkg-config python3 libuv1-dev libssl-dev liblmdb-dev libcrypt-dev libutf8proc-dev libicu-dev libseccomp-dev libmicrohttpd-dev openssl libargon2-dev libpam0g-dev libldap-dev libsqlite3-dev libpq-dev libjansson-dev libcurl4-openssl-dev"
+build_packages="gcc libc6-dev meson ninja-build pkg-config python3 libuv1-dev libssl-dev zlib1g-dev liblmdb-dev libcrypt-dev libutf8proc-dev libicu-dev libseccomp-dev libmicrohttpd-dev openssl libargon2-dev libpam0g-dev libldap-dev libsqlite3-dev libpq-dev libjansson-dev libcurl4-openssl-dev"
 
 # need_packages NAME...: says what it installs; as root, or with sudo.
 need_packages() {

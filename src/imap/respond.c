@@ -76,6 +76,11 @@ enum step task_bad(struct task *t, const char *text)
     return task_end(t, "BAD", NULL, text);
 }
 
+enum step task_bad_code(struct task *t, const char *code, const char *text)
+{
+    return task_end(t, "BAD", code, text);
+}
+
 enum step task_store_failed(struct task *t, int error, bool target)
 {
     switch (error) {

@@ -192,6 +192,8 @@ static bool finish(struct task *t)
     condstore_put_tagged(t, b);
     buf_put_lit(b, "\r\n");
     respond_end(s);
+    if (t->after)
+        t->after(t);
     metric_observe(METRIC_COMMAND_TIME, t->command ? METRIC_COMMAND(t->command->id) : 0,
                    clock_monotonic_us() - t->begun_us);
     return true;

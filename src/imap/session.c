@@ -212,6 +212,7 @@ static void take_command(struct session *s, struct span text)
     if (!t->step)
         t->step = step_wrong_state;
     task_queue(t);
+    s->input_held = t->command->id == CMD_COMPRESS;
     if (t->command->id == CMD_IDLE) {
         s->reading = t;
         frame_expect_line(&s->frame);
@@ -296,7 +297,7 @@ static bool take_event(struct session *s, const struct frame_event *ev)
 
 static bool overloaded(const struct session *s)
 {
-    return s->task_count >= s->host->settings.tasks_max;
+    return s->input_held || s->task_count >= s->host->settings.tasks_max;
 }
 
 /* Consumes input as far as there is room for its commands; the rest waits in s->unread. */

@@ -112,16 +112,17 @@ struct task {
     bool submitted; /* the request has been sent; when the step runs again, it is done */
     bool appending; /* an APPEND whose text is not complete; not queued yet */
     bool idle_ended, idle_ended_well;
-    bool had_turn;           /* it filled the output: others go first now */
-    bool ending;             /* the work is done; `tagged` goes out after the announcements */
-    uint64_t begun_us;       /* when it had arrived (monotonic) */
-    uint64_t told_us;        /* when the client was last told how far it is */
-    uint64_t progress, goal; /* messages; goal 0: neither is known (RFC 9585) */
-    bool silent_end;         /* no tagged response: the session ends instead */
-    const char *reason;      /* what was wrong with a command that could not be parsed */
-    char *tagged;            /* "a1 OK ...", without CRLF */
-    size_t code_at;          /* where HIGHESTMODSEQ goes into it; 0: nowhere */
-    struct span tag;         /* where there is no command: one that could not be parsed */
+    bool had_turn;                 /* it filled the output: others go first now */
+    bool ending;                   /* the work is done; `tagged` goes out after the announcements */
+    uint64_t begun_us;             /* when it had arrived (monotonic) */
+    uint64_t told_us;              /* when the client was last told how far it is */
+    uint64_t progress, goal;       /* messages; goal 0: neither is known (RFC 9585) */
+    bool silent_end;               /* no tagged response: the session ends instead */
+    const char *reason;            /* what was wrong with a command that could not be parsed */
+    char *tagged;                  /* "a1 OK ...", without CRLF */
+    void (*after)(struct task *t); /* called when that has been queued; NULL: nothing to do */
+    size_t code_at;                /* where HIGHESTMODSEQ goes into it; 0: nowhere */
+    struct span tag;               /* where there is no command: one that could not be parsed */
 };
 
 /* --- session --- */
@@ -145,7 +146,8 @@ struct session {
     bool utf8;                         /* RFC 9755: the client has enabled it */
     bool condstore, qresync;           /* RFC 7162: the client has said so */
     bool modseq_sent;                  /* since the last HIGHESTMODSEQ or tagged answer */
-    bool input_stopped;                /* the conn is paused: too much in progress */
+    bool input_stopped;                /* the conn is paused: too much in progress, or ... */
+    bool input_held; /* ... it is not known yet what the next bytes mean (compress.c) */
     struct list tasks;
     size_t task_count;
     struct notify *notify; /* NULL: never used */
@@ -210,6 +212,7 @@ enum step task_ok(struct task *t, const char *code,
                   const char *text); /* code: "READ-ONLY" or NULL */
 enum step task_no(struct task *t, const char *code, const char *text);
 enum step task_bad(struct task *t, const char *text);
+enum step task_bad_code(struct task *t, const char *code, const char *text);
 /* The tagged answer to a failed store request, with the response code that fits (RFC 9051 section
  * 7.1); disconnects without an answer where the outcome is unknown. target: the mailbox that was
  * looked up is the target of APPEND, COPY or MOVE (TRYCREATE). */

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/metrics.h"
+#include "io/conn_compress.h"
 #include "io/fdpass.h"
 #include "io/loop_int.h"
 
@@ -13,6 +14,7 @@ enum {
     SEND_BUDGET = 1024 * 1024, /* a turn; then the other connections */
     LINGER_MS = 2000,
     STALL_MS = 60 * 1000,
+    COMPRESSED_READ = 16 * 1024, /* at once: it may become a thousand times as much */
 };
 
 struct conn_linger {
@@ -29,6 +31,7 @@ struct conn {
     uint64_t bytes_in;
     struct loop_task task;      /* end of turn: send, report */
     struct conn_linger *linger; /* only after conn_finish */
+    struct conn_compress *z;    /* NULL: not compressing */
     int fd;
     int input_max;
     int failure;        /* to be reported through `closed` */
@@ -45,11 +48,18 @@ struct conn {
 
 static void on_event(uv_poll_t *handle, int status, int events);
 
+static bool may_read(const struct conn *c)
+{
+    if (c->ended)
+        return false;
+    return c->finishing || (!c->paused && !(c->z && conn_compress_waiting(c->z)));
+}
+
 static void watch(struct conn *c)
 {
     unsigned char want = 0;
     if (!c->reported && !c->failure) {
-        if (!c->ended && (!c->paused || c->finishing))
+        if (may_read(c))
             want |= UV_READABLE;
         if (c->blocked)
             want |= UV_WRITABLE;
@@ -95,6 +105,8 @@ static void send_some(struct conn *c)
     if (c->failure || c->reported || c->blocked)
         return;
     uint64_t before = c->out.sent;
+    if (c->z)
+        conn_compress_used(c->z);
     int r = outq_send(&c->out, c->fd, SEND_BUDGET, NULL);
     metric_add(METRIC_SENT, c->out.sent - before);
     if (c->finishing && !c->shut) /* a peer that takes nothing for so long is given up */
@@ -157,11 +169,40 @@ static void on_ended(struct conn *c)
     }
 }
 
+/* A slice of what was compressed. The rest comes in the next turn, after other connections. */
+static void input_compressed(struct conn *c)
+{
+    if (c->ended || c->finishing || c->failure || c->reported)
+        return;
+    struct span bytes;
+    int r = conn_compress_next(c->z, &bytes);
+    if (r && r != ERR_CLOSED) {
+        fail(c, r);
+        return;
+    }
+    if (bytes.n && !CALL(c, c->ops->input(c->owner, bytes)))
+        return;
+    if (r)
+        on_ended(c);
+    else if (conn_compress_waiting(c->z) && !c->paused)
+        loop_slice(c->loop, &c->z->task);
+    watch(c);
+}
+
+static void on_more(struct loop_task *t)
+{
+    struct conn_compress *z = container_of(t, struct conn_compress, task);
+    struct conn *c = z->owner;
+    if (!c->paused)
+        input_compressed(c);
+}
+
 static void read_some(struct conn *c)
 {
+    size_t room = c->z ? MIN((size_t)c->input_max, (size_t)COMPRESSED_READ) : (size_t)c->input_max;
     ssize_t n;
     do {
-        n = recv(c->fd, c->loop->input, (size_t)c->input_max, MSG_DONTWAIT);
+        n = recv(c->fd, c->loop->input, room, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         if (errno != EAGAIN)
@@ -170,9 +211,12 @@ static void read_some(struct conn *c)
     }
     c->bytes_in += (uint64_t)n;
     metric_add(METRIC_RECEIVED, (uint64_t)n);
-    if (n == 0)
+    if (n == 0) {
         on_ended(c);
-    else if (!c->finishing)
+    } else if (c->z && !c->finishing) {
+        buf_put(&c->z->pending, c->loop->input, (size_t)n);
+        input_compressed(c);
+    } else if (!c->finishing)
         (void)CALL(c, c->ops->input(c->owner, span_make(c->loop->input, (size_t)n)));
 }
 
@@ -195,7 +239,7 @@ static void on_event(uv_poll_t *handle, int status, int events)
         c->blocked = false;
         loop_defer(c->loop, &c->task);
     }
-    if (events & UV_READABLE && !c->ended && (!c->paused || c->finishing))
+    if (events & UV_READABLE && may_read(c))
         read_some(c);
     else
         watch(c);
@@ -229,6 +273,7 @@ static void conn_end_watch(struct conn *c)
         c->linger = NULL;
     }
     outq_done(&c->out);
+    conn_compress_free(take_ptr(c->z));
     c->dead = true;
     if (!c->in_call)
         uv_close((uv_handle_t *)&c->poll, conn_destroyed);
@@ -275,6 +320,8 @@ void conn_pause(struct conn *c)
 void conn_resume(struct conn *c)
 {
     c->paused = false;
+    if (c->z && conn_compress_waiting(c->z))
+        loop_slice(c->loop, &c->z->task);
     watch(c);
 }
 
@@ -332,6 +379,24 @@ void conn_acknowledge(struct conn *c)
 {
     int one = 1; /* without effect on UNIX sockets */
     setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+}
+
+void conn_compress(struct conn *c, struct span waiting)
+{
+    if (c->failure || c->reported || c->shut || c->z)
+        return;
+    c->z = conn_compress_new(c->loop, c, on_more);
+    buf_put_span(&c->z->pending, waiting);
+    outq_compress(&c->out, c->z->codec);
+    queued(c);
+    if (waiting.n && !c->paused)
+        loop_slice(c->loop, &c->z->task);
+    watch(c);
+}
+
+bool conn_compressing(const struct conn *c)
+{
+    return c->z;
 }
 
 bool conn_full(struct conn *c)

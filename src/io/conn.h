@@ -73,6 +73,14 @@ void conn_put_producer(struct conn *c, outq_pull *pull, outq_release *release, v
  * delayed acknowledgements: 40 ms). */
 void conn_acknowledge(struct conn *c);
 
+/* COMPRESS=DEFLATE (RFC 4978): what is queued from now on is compressed, and what arrives after
+ * `waiting` (arrived already, not used by the owner) is decompressed before the owner sees it, in
+ * slices, so that a few bytes cannot become very many at once. Once; there is no way back.
+ * Also from inside `input`. conn_bytes goes on counting what the socket sees. A stream that
+ * is no DEFLATE ends the conn with ERR_INVALID, the end of a stream is the end of input. */
+void conn_compress(struct conn *c, struct span waiting);
+bool conn_compressing(const struct conn *c);
+
 /* True: stop writing and wait for `drained`. */
 bool conn_full(struct conn *c);
 /* Bytes read from and taken by the socket so far. */

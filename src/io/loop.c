@@ -1,3 +1,4 @@
+#include "io/conn_compress.h"
 #include "io/loop_int.h"
 
 /* Timers: a hierarchical wheel. A timer that is due at tick D stands at the level of the highest
@@ -392,6 +393,8 @@ struct loop *loop_new(void)
     uv_unref((uv_handle_t *)&l->prepare);
     uv_unref((uv_handle_t *)&l->check);
     list_init(&l->deferred);
+    list_init(&l->codecs);
+    loop_timer_init(&l->codec_timer, conn_compress_sweep);
     list_init(&l->slices);
     for (unsigned i = 0; i < WHEEL_LEVELS; i++)
         for (unsigned k = 0; k < WHEEL_SLOTS; k++)

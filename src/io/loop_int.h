@@ -32,6 +32,9 @@ struct loop {
     struct wheel wheel;
     struct loop_job *free_jobs;
     size_t jobs;
+    struct list codecs; /* of compressing connections that are not at rest, oldest use first ... */
+    size_t codec_count;
+    struct loop_timer codec_timer; /* ... and set while there are some (conn_compress.c) */
     char *input; /* LOOP_INPUT_SIZE bytes, for whoever is reading at this moment */
 };
 

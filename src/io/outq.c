@@ -18,7 +18,7 @@ enum {
     PULL_ROOM = 32 * 1024,
 };
 
-enum entry_kind { ENTRY_BYTES, ENTRY_FILE, ENTRY_PRODUCER };
+enum entry_kind { ENTRY_BYTES, ENTRY_FILE, ENTRY_PRODUCER, ENTRY_COMPRESS };
 
 struct outq_entry {
     struct outq_entry *next;
@@ -33,6 +33,7 @@ struct outq_entry {
             uint64_t off, len;
         } file;
         outq_pull *pull;
+        struct codec *codec;
     } u;
     outq_release *release;
     void *arg;
@@ -41,6 +42,7 @@ struct outq_entry {
 void outq_init(struct outq *q)
 {
     *q = (struct outq){0};
+    buf_init(&q->coded, BUF_UNLIMITED);
 }
 
 static void entry_release(struct outq_entry *e)
@@ -69,6 +71,7 @@ void outq_done(struct outq *q)
 {
     while (q->head)
         pop(q);
+    buf_done(&q->coded);
     outq_init(q);
 }
 
@@ -147,6 +150,11 @@ void outq_put_producer(struct outq *q, outq_pull *pull, outq_release *release, v
     e->u.pull = pull;
     e->release = release;
     e->arg = arg;
+}
+
+void outq_compress(struct outq *q, struct codec *codec)
+{
+    push(q, ENTRY_COMPRESS)->u.codec = codec;
 }
 
 bool outq_full(struct outq *q)
@@ -342,15 +350,73 @@ static int send_file(struct outq *q, int fd, size_t *budget, struct err *err)
     return (size_t)n < want ? ERR_AGAIN : 0;
 }
 
+/* Compresses at most GATHER_MAX bytes from the head on. That takes the processor about four times
+ * as long as sending them. */
+static int encode(struct outq *q, size_t *budget, struct err *err)
+{
+    struct outq_entry *e = q->head;
+    struct span piece;
+    if (e->kind == ENTRY_FILE) {
+        piece = span_make(scratch, (size_t)MIN(e->u.file.len, (uint64_t)GATHER_MAX));
+        int r = file_read(e, scratch, piece.n, err);
+        if (r < 0)
+            return r;
+    } else {
+        piece = span_head(span_skip(buf_span(&e->u.bytes.buf), e->u.bytes.sent), GATHER_MAX);
+    }
+    codec_deflate(q->codec, piece, false, &q->coded);
+    q->unflushed = true;
+    *budget -= MIN(*budget, 4 * piece.n);
+    account_sent(q, piece.n);
+    return 0;
+}
+
+static int send_coded(struct outq *q, int fd, size_t *budget, struct err *err)
+{
+    while (q->coded.n) {
+        ssize_t n;
+        do {
+            n = send(fd, q->coded.p, q->coded.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        } while (n < 0 && errno == EINTR);
+        if (n < 0)
+            return socket_error(err, "send");
+        q->sent += (size_t)n;
+        *budget -= MIN(*budget, (size_t)n);
+        if ((size_t)n < q->coded.n) {
+            buf_consume(&q->coded, (size_t)n);
+            return ERR_AGAIN;
+        }
+        buf_done(&q->coded);
+    }
+    return 0;
+}
+
+/* Compressed bytes are collected until there are enough of them, or no more. */
+static int send_compressing(struct outq *q, int fd, size_t *budget, struct err *err)
+{
+    if (!q->head && q->unflushed) {
+        codec_deflate(q->codec, SPAN_EMPTY, true, &q->coded);
+        q->unflushed = false;
+    }
+    if (q->coded.n >= CHUNK_FULL || !q->head)
+        return send_coded(q, fd, budget, err);
+    return encode(q, budget, err);
+}
+
 int outq_send(struct outq *q, int fd, size_t budget, struct err *err)
 {
-    while (q->head) {
+    while (!outq_empty(q)) {
         if (budget == 0)
             return ERR_LIMIT;
         struct outq_entry *e = q->head;
-        int r;
-        if (e->kind == ENTRY_PRODUCER)
+        int r = 0;
+        if (e && e->kind == ENTRY_COMPRESS) {
+            q->codec = e->u.codec;
+            pop(q);
+        } else if (e && e->kind == ENTRY_PRODUCER)
             r = producer_to_bytes(q, err);
+        else if (q->codec)
+            r = send_compressing(q, fd, &budget, err);
         else if (e->kind == ENTRY_FILE && !readable_part(q, e, 1))
             r = send_file(q, fd, &budget, err);
         else

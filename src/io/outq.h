@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "io/codec.h"
 
 enum {
     OUTQ_HIGH = 64 * 1024, /* full from here ... */
@@ -25,12 +26,15 @@ struct outq_entry;
 
 struct outq {
     struct outq_entry *head, *tail;
-    size_t mem;     /* bytes of memory that count towards full */
-    uint64_t wire;  /* bytes to be sent; a producer counts nothing here */
-    uint64_t sent;  /* bytes that the socket has taken since outq_init */
-    size_t begun;   /* between outq_begin and outq_end */
-    bool was_full;  /* outq_full has said yes: the owner waits for the low mark */
-    bool copy_only; /* sendfile is not possible on this socket */
+    size_t mem;          /* bytes of memory that count towards full */
+    uint64_t wire;       /* bytes to be sent; a producer counts nothing here */
+    uint64_t sent;       /* bytes that the socket has taken since outq_init */
+    size_t begun;        /* between outq_begin and outq_end */
+    struct buf coded;    /* compressed, not sent yet: bounded by one piece of what is queued */
+    struct codec *codec; /* what is sent is compressed; not owned */
+    bool unflushed;      /* the codec has bytes that the peer cannot read yet */
+    bool was_full;       /* outq_full has said yes: the owner waits for the low mark */
+    bool copy_only;      /* sendfile is not possible on this socket */
 };
 
 typedef void outq_release(void *arg);
@@ -43,7 +47,7 @@ void outq_init(struct outq *q);
 void outq_done(struct outq *q); /* drops what was not sent; the queue may be used again */
 static inline bool outq_empty(const struct outq *q)
 {
-    return q->head == NULL;
+    return q->head == NULL && q->coded.n == 0 && !q->unflushed;
 }
 
 void outq_put(struct outq *q, struct span bytes); /* copies */
@@ -58,6 +62,10 @@ void outq_put_file(struct outq *q, int fd, uint64_t off, uint64_t len, outq_rele
                    void *arg);
 /* Bytes made on demand while earlier ones drain. */
 void outq_put_producer(struct outq *q, outq_pull *pull, outq_release *release, void *arg);
+
+/* What is queued after this is compressed (RFC 4978). outq_send flushes the stream whenever it has
+ * taken everything. The codec must live until outq_done. */
+void outq_compress(struct outq *q, struct codec *codec);
 
 /* True when the writer should stop for now; it is told when the queue has drained below OUTQ_LOW
  * and OUTQ_WIRE_LOW (outq_drained turns true, once). */

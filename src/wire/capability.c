@@ -56,6 +56,7 @@ static const struct {
     {"ESORT", AFTER},
     {"INPROGRESS", AFTER},
     {"NOTIFY", AFTER},
+    {"COMPRESS=DEFLATE", AFTER},
     {"UTF8=ACCEPT", AFTER | IF_UTF8_ACCEPT},
     {"UTF8=ONLY", AFTER | IF_UTF8_ONLY},
     {"APPENDLIMIT=", AFTER | WITH_APPEND_LIMIT},

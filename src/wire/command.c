@@ -43,6 +43,7 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(STATUS, AUTH_STATES, CMD_PLAIN, parse_status),
     ROW(APPEND, AUTH_STATES, CMD_PLAIN, parse_append),
     ROW(IDLE, AUTH_STATES, CMD_PLAIN, parse_no_args),
+    ROW(COMPRESS, AUTH_STATES, CMD_PLAIN, parse_compress),
 
     ROW(CHECK, CMD_IN_SELECTED, CMD_PLAIN, parse_no_args),
     ROW(CLOSE, CMD_IN_SELECTED, CMD_PLAIN, parse_no_args),

@@ -46,6 +46,7 @@ enum command_id {
     CMD_STATUS,
     CMD_APPEND,
     CMD_IDLE,
+    CMD_COMPRESS,
     /* selected */
     CMD_CHECK,
     CMD_CLOSE,
@@ -459,6 +460,7 @@ struct command {
         struct cmd_copy copy;
         struct cmd_notify notify;
         struct cmd_cancel cancel;
+        struct span compress; /* the mechanism (RFC 4978) */
     };
 };
 

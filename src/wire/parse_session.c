@@ -138,3 +138,14 @@ int parse_id(struct parse *p, struct command *c)
     c->idp = (struct cmd_id){pairs.items, pairs.n};
     return parse_byte(p, ')', "\")\"");
 }
+
+/* RFC 4978 section 5: "COMPRESS" SP algorithm */
+int parse_compress(struct parse *p, struct command *c)
+{
+    int rc = parse_sp(p, "a mechanism");
+    if (rc == 0)
+        rc = parse_atom(p, "a mechanism", &c->compress);
+    if (rc == 0 && !span_ieq(c->compress, SPAN("DEFLATE")))
+        return parse_fail(p, ERR_INVALID, "the only mechanism of COMPRESS here is DEFLATE");
+    return rc;
+}

@@ -77,6 +77,9 @@ static void simple(void **state)
     OK("FXXZ CHECK", "FXXZ CHECK");
     OK("A341 CLOSE", "A341 CLOSE");
     OK("A342 UNSELECT", "A342 UNSELECT");
+    OK("c compress deflate", "c COMPRESS");
+    BAD("a COMPRESS", "expected a mechanism after COMPRESS");
+    BAD("a COMPRESS LZ4", "the only mechanism of COMPRESS here is DEFLATE");
     OK("A202 EXPUNGE", "A202 EXPUNGE");
     OK("A003 UID EXPUNGE 3000:3002", "A003 UID EXPUNGE 3000:3002");
     BAD("a NOOP x", "NOOP takes no arguments");
