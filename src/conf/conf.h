@@ -111,7 +111,9 @@ struct conf {
     uint64_t lmtp_over_quota; /* enum conf_over_quota */
     uint64_t lmtp_message_max, lmtp_recipients_max, lmtp_timeout;
 
-    uint64_t mail_quarantine; /* 0: none */
+    uint64_t quota_warn_percent;
+    uint64_t quota_storage, quota_messages, quota_mailboxes, quota_annotation_storage; /* 0: none */
+    uint64_t mail_quarantine;                                                          /* 0: none */
 
     uint64_t process_drop_privileges; /* enum conf_drop */
     const char *process_login_user, *process_auth_user, *process_mail_user, *process_metrics_user;

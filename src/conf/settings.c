@@ -297,6 +297,19 @@ const struct setting conf_settings[] = {
            "Recipients of one message (RFC 5321 section 4.5.3.1.8: at least 100)."),
     TIME("lmtp.timeout", lmtp_timeout, "5min", 10, DAY, "How long a client may be silent."),
 
+    SIZE(
+        "quota.storage", quota_storage, "0", 0, 1ULL << 50,
+        "How much mail an account may hold. 0: no limit. Of this and the following, SETQUOTA (RFC\n"
+        "9208) and martletctl quota set others for one account."),
+    NUMBER("quota.messages", quota_messages, "0", 0, 1000000000, "How many messages. 0: no limit."),
+    NUMBER("quota.mailboxes", quota_mailboxes, "0", 0, 1000000, "How many mailboxes. 0: no limit."),
+    NUMBER(
+        "quota.warn_percent", quota_warn_percent, "95", 0, 100,
+        "Clients that have selected a mailbox are told once so much of its storage or number of\n"
+        "messages is used (RFC 9208 section 4.3.1). 0: never."),
+    SIZE("quota.annotation_storage", quota_annotation_storage, "0", 0, 1ULL << 40,
+         "How much metadata (RFC 5464). 0: no limit."),
+
     TIME(
         "mail.quarantine", mail_quarantine, "1min", 0, DAY,
         "How long an account is refused whose mail process has crashed twice within an hour while\n"

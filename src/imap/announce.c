@@ -3,6 +3,7 @@
  * One function serves every command's end and IDLE. It is resumable: whatever has been said leaves
  * the view's sets, so that it can stop when the output is full and be called again. The order is
  * EXPUNGE, EXISTS, RECENT, FLAGS, FETCH: numbers in what follows an EXPUNGE are the new ones. */
+#include "imap/quota.h"
 #include "imap/session_int.h"
 
 enum { ANNOUNCE_CHUNK = 256 };
@@ -202,6 +203,8 @@ static int announce_news(struct session *s, struct snap *snap, uint32_t events, 
         rc = announce_flags(s, snap, ret_more);
     if (rc == 0 && !*ret_more && v->changed.n == 0 && info.uidnext == v->uidnext)
         v->told_from = 0;
+    if (rc == 0 && !*ret_more)
+        quota_announce(s, snap, &info);
     return rc;
 }
 

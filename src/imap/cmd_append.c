@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "imap/catenate.h"
 #include "imap/commands.h"
+#include "imap/quota.h"
 #include "imap/utf8.h"
 
 struct append_state {
@@ -45,8 +46,20 @@ static bool names_may_change(struct session *s)
     return false;
 }
 
+/* What was sent before may make room. */
+static bool others_work(const struct task *t)
+{
+    const struct task *o;
+    list_each(o, &t->session->tasks, link)
+    {
+        if (o != t)
+            return true;
+    }
+    return false;
+}
+
 /* Where the first literal is announced, the mailbox must exist. False: refused, with an answer. */
-static bool append_check(struct task *t)
+static bool append_check(struct task *t, uint64_t size)
 {
     struct span name;
     if (!task_mailbox_name(t, t->command->append.name, &name))
@@ -58,6 +71,9 @@ static bool append_check(struct task *t)
     int rc = snap_begin(t->session->account, &snap);
     if (rc == 0)
         rc = snap_mailbox_find(snap, name, &info);
+    if (rc == 0 && t->command->id == CMD_APPEND && !others_work(t) &&
+        quota_refuses(t->session, snap, &info, size))
+        rc = ERR_QUOTA;
     if (rc)
         task_store_failed(t, rc, true);
     return rc == 0;
@@ -128,7 +144,7 @@ void append_literal_ask(struct session *s, const struct frame_event *ev)
     /* EXPUNGE would make another message of the number that REPLACE was given. */
     t->effects.uses_seq = t->command->id == CMD_REPLACE && !t->command->uid;
     (void)too_big(s, t->data, ev); /* alone it is not: the framer has looked */
-    if (!utf8_command_allowed(t) || !append_check(t)) {
+    if (!utf8_command_allowed(t) || !append_check(t, ev->size)) {
         refuse(s, t);
         return;
     }

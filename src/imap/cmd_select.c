@@ -3,6 +3,7 @@
  */
 #include "imap/commands.h"
 #include "imap/list.h"
+#include "imap/quota.h"
 
 enum { UNSEEN_SCAN = 1024 };
 
@@ -106,6 +107,7 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
         rc = put_list_line(s, snap, b, info->name);
         respond_end(s);
     }
+    quota_announce(s, snap, info);
     return rc;
 }
 

@@ -99,6 +99,8 @@ enum step task_store_failed(struct task *t, int error, bool target)
         return task_no(t, "CANNOT", "That is not possible");
     case ERR_DENIED:
         return task_no(t, "CANNOT", "That is not allowed");
+    case ERR_QUOTA:
+        return task_no(t, "OVERQUOTA", "That is more than the quota allows; nothing was changed");
     case ERR_NO_SPACE:
         return task_no(t, "OVERQUOTA", "The disk is full; nothing was changed");
     case ERR_CORRUPT:

@@ -24,12 +24,13 @@ struct imap_settings {
     enum language language; /* of those who ask for "default" */
     bool side_by_side; /* run unambiguous commands side by side (RFC 9051 section 5.5) */
     const char *const
-        *in_order_clients;   /* ID names for which it is off; NULL-terminated, or NULL */
-    size_t command_memory;   /* octets that one command may use while it is parsed and runs */
-    size_t tasks_max;        /* commands in progress; more input waits */
-    unsigned idle_timeout_s; /* RFC 9051 section 5.4: at least 30 minutes */
-    unsigned progress_ms;    /* between two reports of a long command (RFC 9585) */
-    unsigned errors_max;     /* BAD commands in a row before BYE */
+        *in_order_clients;       /* ID names for which it is off; NULL-terminated, or NULL */
+    size_t command_memory;       /* octets that one command may use while it is parsed and runs */
+    size_t tasks_max;            /* commands in progress; more input waits */
+    unsigned idle_timeout_s;     /* RFC 9051 section 5.4: at least 30 minutes */
+    unsigned progress_ms;        /* between two reports of a long command (RFC 9585) */
+    unsigned quota_warn_percent; /* 0: never */
+    unsigned errors_max;         /* BAD commands in a row before BYE */
 };
 
 extern const struct imap_settings imap_settings_default;

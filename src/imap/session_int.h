@@ -45,6 +45,8 @@ enum answer {
     ANSWER_NAMESPACE = 1 << 5,
     ANSWER_STATUS = 1 << 6,
     ANSWER_SORT = 1 << 7,
+    ANSWER_QUOTA = 1 << 16,
+    ANSWER_METADATA = 1 << 17,
 };
 
 /* --- view --- */
@@ -58,6 +60,7 @@ struct view {
     char *name;               /* of the mailbox when it was selected, for the administrator */
     bool read_only;           /* EXAMINE */
     bool gone;                /* the mailbox was deleted */
+    bool quota_warned;        /* quota.c */
     bool dirty;               /* the store has news that have not been absorbed */
     uint64_t modseq;          /* state up to which the sets below are worked out */
     uint32_t exists, uidnext; /* as the client has been told */

@@ -116,6 +116,9 @@ struct index_state {
     uint32_t uidvalidity;            /* highest given out */
     uint64_t messages;               /* rows in all mailboxes */
     uint64_t bytes;                  /* their sizes: what a quota counts */
+    uint32_t mailboxes;              /* how many there are */
+    uint64_t metadata_bytes;         /* of all mailboxes and of the account itself */
+    uint64_t metadata_modseq;        /* newest change of the account's own metadata */
     uint64_t bytes_since_checkpoint; /* octets of operations; and their number */
     uint64_t ops_since_checkpoint;
     uint64_t base_segment; /* the first one of the log's base whose locations these are; 0: none */

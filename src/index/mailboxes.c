@@ -4,7 +4,7 @@
  * the records in use are kept decoded and written once, however many requests share the commit. */
 #include "index/index_int.h"
 
-enum { MAILBOX_FIXED = 4 * 7 + 8 * 5 + 16, NAME_MAX_OCTETS = 480 };
+enum { MAILBOX_FIXED = 4 * 8 + 8 * 7 + 16, NAME_MAX_OCTETS = 480 };
 
 /* --- mailbox records --- */
 
@@ -30,6 +30,9 @@ static bool mailbox_decode(uint32_t id, struct span value, struct mailbox_info *
         .forgotten_modseq = load_le64(p + 60),
     };
     memcpy(ret->object_id, p + 68, 16);
+    ret->quota_root = load_le32(p + 84);
+    ret->metadata_bytes = load_le64(p + 88);
+    ret->metadata_modseq = load_le64(p + 96);
     ret->name = span_skip(value, MAILBOX_FIXED);
     return true;
 }
@@ -57,6 +60,9 @@ static int mailbox_write(struct index_txn *txn, const struct mailbox_info *info)
     store_le64(p + 52, info->created_modseq);
     store_le64(p + 60, info->forgotten_modseq);
     memcpy(p + 68, info->object_id, 16);
+    store_le32(p + 84, info->quota_root);
+    store_le64(p + 88, info->metadata_bytes);
+    store_le64(p + 96, info->metadata_modseq);
     memcpy(p + MAILBOX_FIXED, info->name.p, info->name.n);
     return 0;
 }

@@ -33,6 +33,36 @@ struct message_location {
     uint32_t crc; /* CRC32C of the bytes */
 };
 
+/* What a quota root counts and limits (RFC 9208 section 5). */
+enum quota_resource {
+    QUOTA_STORAGE, /* octets of messages */
+    QUOTA_MESSAGE,
+    QUOTA_MAILBOX,
+    QUOTA_ANNOTATION, /* octets of metadata */
+    QUOTA_RESOURCES,
+};
+/* Limits that are no numbers. */
+#define QUOTA_NONE    UINT64_MAX       /* there is no limit */
+#define QUOTA_DEFAULT (UINT64_MAX - 1) /* what the configuration says */
+
+enum { QUOTA_NAME_MAX = 255 };
+
+enum {
+    METADATA_ENTRY_MAX = 230, /* octets of an entry's name; with its owner's it is part of a key */
+    METADATA_OWNER_MAX = 255,
+    METADATA_VALUE_MAX = 1 << 20,
+};
+
+/* An entry of a mailbox's metadata, or (mailbox 0) of the account's own (RFC 5464). */
+struct metadata_entry {
+    uint32_t mailbox;
+    struct span owner; /* whose private entry it is; empty: shared */
+    struct span name;  /* lower case, with "/shared" or "/private" */
+    struct span value;
+    uint64_t modseq;
+    bool removed; /* kept for a while, so that others can be told */
+};
+
 /* A mailbox as a snapshot shows it. Spans point into the snapshot. */
 struct mailbox_info {
     uint32_t id;      /* 1..; never reused within the account */
@@ -46,6 +76,9 @@ struct mailbox_info {
     uint32_t special_use;
     uint64_t created_modseq;
     uint64_t forgotten_modseq;   /* expunges up to here may be forgotten */
+    uint32_t quota_root;         /* which of the account's quota roots counts it; 0: its own one */
+    uint64_t metadata_bytes;     /* entries and values of its metadata (RFC 5464) */
+    uint64_t metadata_modseq;    /* of their newest change; 0: never had any */
     unsigned char object_id[16]; /* survives RENAME (RFC 8474) */
     struct span keyword_ids;     /* u16 each: keywords ever used in this mailbox */
 };

@@ -1,7 +1,7 @@
 /* The state record: what an index knows of itself and of the account as a whole. */
 #include "index/index_int.h"
 
-enum { STATE_SIZE = 4 + 8 * 11 + 4 * 5 + 1 };
+enum { STATE_SIZE = 4 + 8 * 13 + 4 * 6 + 1 };
 
 int state_load(struct index_txn *txn)
 {
@@ -36,6 +36,9 @@ int state_load(struct index_txn *txn)
     s->keyword_id = read_u32(&r);
     s->uidvalidity = read_u32(&r);
     s->base_segment = read_u64(&r);
+    s->mailboxes = read_u32(&r);
+    s->metadata_bytes = read_u64(&r);
+    s->metadata_modseq = read_u64(&r);
     s->base = read_u8(&r) != 0;
     if (r.bad)
         return index_corrupt(txn);
@@ -68,6 +71,9 @@ int state_flush(struct index_txn *txn)
     put_u32(&b, s->keyword_id);
     put_u32(&b, s->uidvalidity);
     put_u64(&b, s->base_segment);
+    put_u32(&b, s->mailboxes);
+    put_u64(&b, s->metadata_bytes);
+    put_u64(&b, s->metadata_modseq);
     put_u8(&b, s->base);
     invariant(buf_ok(&b));
     key_state(&key);

@@ -201,6 +201,35 @@ int index_url_key_del(struct index_txn *txn,
 int index_url_key_seek(struct index_txn *txn, const unsigned char from[URL_KEY_MAILBOX], bool after,
                        struct index_url_key *ret) must_check;
 
+/* --- metadata (RFC 5464) --- */
+
+int index_metadata_get(struct index_txn *txn, uint32_t mailbox, struct span owner, struct span name,
+                       struct metadata_entry *ret) must_check;
+int index_metadata_put(struct index_txn *txn, const struct metadata_entry *entry) must_check;
+int index_metadata_del(struct index_txn *txn, const struct metadata_entry *entry) must_check;
+/* The first entry at or (`after`) behind this place, in the order of mailbox, owner, name; removed
+ * ones, too. ret->mailbox ... tell where it is. */
+int index_metadata_seek(struct index_txn *txn, uint32_t mailbox, struct span owner,
+                        struct span name, bool after, struct metadata_entry *ret) must_check;
+
+/* --- quota roots (RFC 9208) ---
+ *
+ * Each mailbox belongs to one root. Root 0 is the account's own one: its usage is that of the state
+ * without that of all others, so that an account without other roots counts nothing twice. */
+
+struct index_quota {
+    uint32_t root;
+    struct span name; /* empty for root 0 */
+    uint64_t limit[QUOTA_RESOURCES], used[QUOTA_RESOURCES];
+};
+
+int index_quota_get(struct index_txn *txn, uint32_t root, struct index_quota *ret) must_check;
+/* The first root with a number >= from. Root 0 has a record only if it has limits of its own; its
+ * `used` is 0. */
+int index_quota_seek(struct index_txn *txn, uint32_t from, struct index_quota *ret) must_check;
+int index_quota_put(struct index_txn *txn, const struct index_quota *quota) must_check;
+int index_quota_del(struct index_txn *txn, uint32_t root) must_check;
+
 /* --- the site log: account ids by user name --- */
 
 int index_site_get(struct index_txn *txn, struct span user, unsigned char ret[16]) must_check;

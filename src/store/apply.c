@@ -30,6 +30,8 @@ void apply_count(struct apply *a, struct mailbox_info *m, const struct row *row,
     }
     a->state.messages += (uint64_t)(int64_t)sign;
     a->state.bytes += size;
+    apply_quota_add(a, m->quota_root, QUOTA_STORAGE, size);
+    apply_quota_add(a, m->quota_root, QUOTA_MESSAGE, (uint64_t)(int64_t)sign);
 }
 
 int apply_appender(struct apply *a, uint32_t mailbox, struct row_appender **ret)
@@ -143,6 +145,7 @@ static int apply_create(struct apply *a, const struct op_mailbox_create *op)
         return apply_contradiction(a, "mailbox exists", op->mailbox);
     memcpy(m.object_id, op->object_id, sizeof(m.object_id));
     a->state.mailbox_id = op->mailbox;
+    a->state.mailboxes++;
     a->state.uidvalidity = MAX(a->state.uidvalidity, op->uidvalidity);
     apply_modseq(a, op->modseq);
     name.id = op->mailbox;
@@ -167,7 +170,11 @@ static int apply_delete(struct apply *a, const struct op_mailbox_delete *op)
     if (rc)
         return apply_error(a, rc, "no such mailbox", op->mailbox);
     apply_modseq(a, op->modseq);
+    a->state.mailboxes--;
+    apply_quota_add(a, m.quota_root, QUOTA_MAILBOX, (uint64_t)-1);
     rc = apply_empty(a, &m, op->modseq);
+    if (rc == 0)
+        rc = apply_metadata_drop(a, &m);
     if (rc == 0)
         rc = name_release(a, m.name);
     if (rc)
@@ -297,6 +304,8 @@ static int apply_op(struct apply *a, const struct op *op)
                  ? 0
                  : apply_settle(a);
 
+    if (rc == 0 && a->quotas > APPLY_QUOTA_SLOTS - APPLY_QUOTA_PER_OP)
+        rc = apply_quota_settle(a);
     if (rc)
         return rc;
     switch (op->kind) {
@@ -332,6 +341,11 @@ static int apply_op(struct apply *a, const struct op *op)
     case OP_BASE_SETTLED:
         a->state.base_segment = op->base_settled.segment;
         return 0;
+    case OP_METADATA:
+        return apply_metadata(a, &op->metadata);
+    case OP_QUOTA:
+    case OP_QUOTA_ROOT:
+        return apply_quota_op(a, op);
     case OP_SITE_NAME:
     case OP_SITE_GONE:
         return apply_site(a, op);
@@ -366,8 +380,10 @@ static int apply_one(struct apply *a, struct op_reader *reader)
     struct op op;
     int rc = op_next(reader, &op, a->err);
 
-    if (rc == ERR_NOT_FOUND)
-        return apply_settle(a);
+    if (rc == ERR_NOT_FOUND) {
+        rc = apply_settle(a);
+        return rc ? rc : apply_quota_settle(a);
+    }
     if (rc == 0 && (op.kind < OP_OPTIONAL || op.kind == OP_DELIVERY || op.kind == OP_BASE_SETTLED))
         rc = apply_op(a, &op);
     if (rc)

@@ -40,6 +40,7 @@ static int base_mailbox(struct apply *a, const struct op_base_mailbox *op)
         return apply_contradiction(a, "mailbox of the base", op->mailbox);
     memcpy(m.object_id, op->object_id, sizeof(m.object_id));
     name.id = op->mailbox;
+    a->state.mailboxes++;
     rc = index_name_put(a->txn, &name);
     for (size_t i = 0; rc == 0 && i < op->keyword_ids.n; i += 2)
         rc = index_mailbox_keyword(a->txn, op->mailbox, load_le16(op->keyword_ids.p + i));

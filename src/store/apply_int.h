@@ -5,6 +5,13 @@
 #include "index/tables.h"
 #include "store/apply.h"
 
+/* What an operation adds to a quota root other than the account's own. */
+struct apply_quota {
+    uint32_t root;
+    uint64_t added[QUOTA_RESOURCES]; /* modulo 2^64 */
+};
+enum { APPLY_QUOTA_SLOTS = 4, APPLY_QUOTA_PER_OP = 2 };
+
 /* One frame being applied. */
 struct apply {
     struct index_txn *txn;
@@ -18,6 +25,8 @@ struct apply {
     /* Keywords seen in rows that were added to a mailbox. */
     uint64_t keywords[INDEX_KEYWORD_IDS / 64 + 1];
     bool keywords_seen;
+    struct apply_quota quota[APPLY_QUOTA_SLOTS];
+    size_t quotas;
 };
 
 /* The operation contradicts the state: an error, or (lenient) nothing. */
@@ -32,6 +41,19 @@ static inline void apply_modseq(struct apply *a, uint64_t modseq)
 
 /* One row more or less. */
 void apply_count(struct apply *a, struct mailbox_info *m, const struct row *row, int sign);
+
+/* apply_quota.c: a root uses more (less: negative numbers modulo 2^64). Kept until
+ * apply_quota_settle; an operation adds to at most APPLY_QUOTA_PER_OP roots. */
+void apply_quota_add(struct apply *a, uint32_t root, enum quota_resource what, uint64_t n);
+int apply_quota_settle(struct apply *a) must_check;
+int apply_quota_op(struct apply *a, const struct op *op) must_check;
+/* apply_metadata.c */
+int apply_metadata(struct apply *a, const struct metadata_entry *op) must_check;
+/* All entries of a mailbox that goes. */
+int apply_metadata_drop(struct apply *a, const struct mailbox_info *m) must_check;
+
+/* The mailbox and all that it holds, as it stands, goes to another root. */
+void apply_quota_move(struct apply *a, const struct mailbox_info *m, uint32_t from, uint32_t to);
 
 /* The stream that adds rows to a mailbox; ended by apply_settle. */
 int apply_appender(struct apply *a, uint32_t mailbox, struct row_appender **ret) must_check;

@@ -59,6 +59,34 @@ static int put_keywords(struct base_dump *d, const struct index_state *s)
     return rc;
 }
 
+static int put_quotas(struct base_dump *d)
+{
+    struct index_quota q;
+    int rc = index_quota_seek(d->txn, 0, &q);
+    while (rc == 0) {
+        struct op op = {.kind = OP_QUOTA, .quota = {q.root, true, {0}, q.name}};
+        memcpy(op.quota.limit, q.limit, sizeof(q.limit));
+        rc = put(d, &op);
+        if (rc == 0)
+            rc = q.root == UINT32_MAX ? ERR_NOT_FOUND : index_quota_seek(d->txn, q.root + 1, &q);
+    }
+    return end_of_walk(rc);
+}
+
+static int put_metadata(struct base_dump *d)
+{
+    struct op op = {.kind = OP_METADATA};
+    struct metadata_entry *e = &op.metadata;
+    int rc = index_metadata_seek(d->txn, 0, SPAN_EMPTY, SPAN_EMPTY, false, e);
+    while (rc == 0) {
+        if (!e->removed)
+            rc = put(d, &op);
+        if (rc == 0)
+            rc = index_metadata_seek(d->txn, e->mailbox, e->owner, e->name, true, e);
+    }
+    return end_of_walk(rc);
+}
+
 static int put_mailbox(struct base_dump *d, uint32_t id)
 {
     struct mailbox_info m;
@@ -79,7 +107,9 @@ static int put_mailbox(struct base_dump *d, uint32_t id)
         .keyword_ids = m.keyword_ids,
     };
     memcpy(op.base_mailbox.object_id, m.object_id, sizeof(m.object_id));
-    return put(d, &op);
+    rc = put(d, &op);
+    op = (struct op){.kind = OP_QUOTA_ROOT, .quota_root = {m.id, m.quota_root}};
+    return rc || m.quota_root == 0 ? rc : put(d, &op);
 }
 
 static int put_mailboxes(struct base_dump *d)
@@ -328,7 +358,11 @@ int base_dump(struct base_dump *d)
     if (rc == 0)
         rc = put_keywords(d, &s);
     if (rc == 0)
+        rc = put_quotas(d);
+    if (rc == 0)
         rc = put_mailboxes(d);
+    if (rc == 0)
+        rc = put_metadata(d);
     if (rc == 0)
         rc = put_subscriptions(d, s.modseq);
     if (rc == 0)

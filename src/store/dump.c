@@ -72,6 +72,39 @@ static int dump_keywords(struct dump *d)
     return 0;
 }
 
+static int dump_metadata(struct dump *d)
+{
+    struct metadata_entry e;
+    int rc = index_metadata_seek(d->txn, 0, SPAN_EMPTY, SPAN_EMPTY, false, &e);
+
+    while (rc == 0) {
+        buf_printf(&d->line, "metadata %u modseq %llu " SPAN_FMT " " SPAN_FMT " ", e.mailbox,
+                   ull(e.modseq), SPAN_ARG(e.owner), SPAN_ARG(e.name));
+        buf_put_hex(&d->line, (const unsigned char *)e.value.p, e.value.n);
+        if (e.removed)
+            buf_reset(&d->line);
+        else
+            line_end(d);
+        rc = index_metadata_seek(d->txn, e.mailbox, e.owner, e.name, true, &e);
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int dump_quotas(struct dump *d)
+{
+    struct index_quota q;
+    int rc = index_quota_seek(d->txn, 0, &q);
+
+    while (rc == 0) {
+        buf_printf(&d->line, "quota %u", q.root);
+        for (size_t i = 0; i < QUOTA_RESOURCES; i++)
+            buf_printf(&d->line, " %llu/%lld", ull(q.used[i]), (long long)q.limit[i]);
+        put_line(d, " " SPAN_FMT, SPAN_ARG(q.name));
+        rc = q.root == UINT32_MAX ? ERR_NOT_FOUND : index_quota_seek(d->txn, q.root + 1, &q);
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 static int dump_names(struct dump *d)
 {
     struct index_name name;
@@ -139,6 +172,7 @@ static int dump_mailbox(struct dump *d, const struct mailbox_info *m)
                ull(m->created_modseq), m->exists, m->unseen, m->deleted, ull(m->bytes),
                ull(m->deleted_bytes));
     buf_put_hex(&d->line, m->object_id, sizeof(m->object_id));
+    buf_printf(&d->line, " quota %u metadata %llu", m->quota_root, ull(m->metadata_bytes));
     buf_printf(&d->line, " name " SPAN_FMT " keywords", SPAN_ARG(m->name));
     put_ids(d, (const unsigned char *)m->keyword_ids.p, m->keyword_ids.n / 2);
     line_end(d);
@@ -256,10 +290,15 @@ static int dump_all(struct dump *d)
     put_line(d, "account seq %llu modseq %llu message %llu mailbox %u keyword %u uidvalidity %u",
              ull(d->state.applied_seq), ull(d->state.modseq), ull(d->state.message_id),
              d->state.mailbox_id, d->state.keyword_id, d->state.uidvalidity);
-    put_line(d, "sums messages %llu bytes %llu", ull(d->state.messages), ull(d->state.bytes));
+    put_line(d, "sums messages %llu bytes %llu mailboxes %u metadata %llu", ull(d->state.messages),
+             ull(d->state.bytes), d->state.mailboxes, ull(d->state.metadata_bytes));
     rc = dump_keywords(d);
     if (rc == 0)
         rc = dump_names(d);
+    if (rc == 0)
+        rc = dump_quotas(d);
+    if (rc == 0)
+        rc = dump_metadata(d);
     if (rc == 0)
         rc = dump_mailboxes(d);
     if (rc == 0)

@@ -15,6 +15,8 @@ int eval_begin(struct eval *e, struct request *r)
     buf_init(&e->name2, BUF_UNLIMITED);
     e->new_keywords = (struct map)MAP_INIT;
     e->keywords = NULL;
+    e->created = 0;
+    e->copied = 0;
     int error = index_state_get(e->txn, &e->state);
     e->modseq = e->state.modseq + 1;
     e->last_mailbox = e->state.mailbox_id;
@@ -46,6 +48,9 @@ int eval_step(struct eval *e)
         [REQUEST_UNSUBSCRIBE] = eval_subscribe,
         [REQUEST_SPECIAL_USE] = eval_special_use,
         [REQUEST_URL_KEY] = eval_url_key,
+        [REQUEST_METADATA] = eval_metadata,
+        [REQUEST_QUOTA] = eval_quota,
+        [REQUEST_QUOTA_ROOT] = eval_quota_root,
     };
     size_t kind = e->r->kind;
     if (kind >= ARRAY_LEN(steps) || !steps[kind])
@@ -253,6 +258,24 @@ static int next_uidvalidity(struct eval *e, uint32_t *ret)
     return 0;
 }
 
+/* Superiors that are missing are made with it and get the same. */
+int eval_root_of_new(struct eval *e, struct span name, uint32_t *ret)
+{
+    struct mailbox_info info;
+    uint32_t root = 0;
+    while ((name = mailbox_name_superior(name)).n) {
+        int error = snap_mailbox_find(e->snap, name, &info);
+        if (error == 0)
+            root = info.quota_root;
+        if (error == 0)
+            break;
+        if (error != ERR_NOT_FOUND)
+            return error;
+    }
+    *ret = root;
+    return 0;
+}
+
 static int put_create(struct eval *e, struct span name, uint32_t special_use, uint32_t *ret_id,
                       uint32_t *ret_uidvalidity)
 {
@@ -266,12 +289,21 @@ static int put_create(struct eval *e, struct span name, uint32_t special_use, ui
     c->mailbox = ++e->last_mailbox;
     c->modseq = e->modseq;
     c->special_use = special_use;
+    uint32_t root = 0;
+    error = eval_root_of_new(e, name, &root);
+    if (error == 0)
+        error = eval_room(e, root, (uint64_t[QUOTA_RESOURCES]){[QUOTA_MAILBOX] = ++e->created});
+    if (error)
+        return error;
     c->name = name;
     random_bytes(c->object_id, sizeof(c->object_id));
     op_put(e->ops, &op);
     eval_touch(e, c->mailbox);
     *ret_id = c->mailbox;
     *ret_uidvalidity = c->uidvalidity;
+    op = (struct op){.kind = OP_QUOTA_ROOT, .quota_root = {*ret_id, root}};
+    if (root != 0)
+        op_put(e->ops, &op);
     return 0;
 }
 

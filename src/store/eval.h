@@ -12,7 +12,9 @@
 #define STORE_EVAL_H
 
 #include "base/map.h"
+#include "index/tables.h"
 #include "store/apply.h"
+#include "store/quota.h"
 #include "store/request.h"
 #include "store/snapshot.h"
 
@@ -33,6 +35,7 @@ struct eval {
     struct request *r;
     uint64_t now_us;
     bool space_low; /* appends and copies are refused */
+    const struct quota_defaults *quota;
 
     struct buf *ops;        /* encoded operations; the request's begin at ops_start */
     struct buf *payload;    /* struct span each: what makes up the frame's payload */
@@ -42,6 +45,8 @@ struct eval {
     uint64_t modseq;          /* of this request */
     uint32_t last_mailbox, last_uidvalidity;
     uint32_t last_keyword;
+    uint32_t created; /* mailboxes by this request, all below the same superior */
+    uint64_t copied;  /* octets that it copies or replaces */
 
     /* The evaluation's own. */
     int phase;
@@ -94,6 +99,20 @@ void eval_put_expunge(struct eval *e, struct op_expunge op);
  * and UIDVALIDITYs. `name` must be normalised and not exist. */
 int eval_create(struct eval *e, struct span name, uint32_t special_use, uint32_t *ret_id,
                 uint32_t *ret_uidvalidity) must_check;
+/* The quota root that a new mailbox of this name gets: its nearest superior's. */
+int eval_root_of_new(struct eval *e, struct span name, uint32_t *ret) must_check;
+
+/* req_metadata.c: all entries of a mailbox for a new one, which counts in this quota root. */
+int eval_metadata_copy(struct eval *e, uint32_t from, uint32_t to, uint32_t root) must_check;
+
+/* quota.c: ERR_QUOTA if a root has no room for so much more. */
+int eval_room(struct eval *e, uint32_t root, const uint64_t more[QUOTA_RESOURCES]) must_check;
+int quota_of_txn(struct index_txn *txn, const struct quota_defaults *defaults, uint32_t root,
+                 struct quota_use *ret) must_check;
+int quota_seek_txn(struct index_txn *txn, const struct quota_defaults *defaults, uint32_t from,
+                   struct quota_use *ret) must_check;
+int quota_find_txn(struct index_txn *txn, const struct quota_defaults *defaults, struct span name,
+                   struct quota_use *ret) must_check;
 
 /* --- the evaluations, by kind --- */
 int eval_append(struct eval *e) must_check;
@@ -106,5 +125,8 @@ int eval_rename(struct eval *e) must_check;
 int eval_subscribe(struct eval *e) must_check; /* and UNSUBSCRIBE */
 int eval_url_key(struct eval *e) must_check;
 int eval_special_use(struct eval *e) must_check;
+int eval_metadata(struct eval *e) must_check;
+int eval_quota(struct eval *e) must_check;
+int eval_quota_root(struct eval *e) must_check;
 
 #endif

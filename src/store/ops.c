@@ -163,6 +163,18 @@ static void put_mailbox_op(struct buf *b, const struct op *op)
     }
 }
 
+/* 0: the default, 1: none, else the limit and 2. */
+static void put_quota(struct buf *b, const struct op_quota *o)
+{
+    put_varint(b, o->root);
+    put_u8(b, o->exists);
+    for (size_t i = 0; i < QUOTA_RESOURCES; i++)
+        put_varint(b, o->limit[i] == QUOTA_DEFAULT ? 0
+                      : o->limit[i] == QUOTA_NONE  ? 1
+                                                   : o->limit[i] + 2);
+    put_blob(b, o->name);
+}
+
 static void put_fields(struct buf *b, const struct op *op)
 {
     switch (op->kind) {
@@ -197,6 +209,21 @@ static void put_fields(struct buf *b, const struct op *op)
     case OP_RELOCATE:
         put_varint(b, op->relocate.message_id);
         put_body(b, &op->relocate.body);
+        break;
+    case OP_METADATA:
+        put_varint(b, op->metadata.mailbox);
+        put_varint(b, op->metadata.modseq);
+        put_u8(b, op->metadata.removed);
+        put_blob(b, op->metadata.owner);
+        put_blob(b, op->metadata.name);
+        put_blob(b, op->metadata.value);
+        break;
+    case OP_QUOTA:
+        put_quota(b, &op->quota);
+        break;
+    case OP_QUOTA_ROOT:
+        put_varint(b, op->quota_root.mailbox);
+        put_varint(b, op->quota_root.root);
         break;
     case OP_SITE_NAME:
         buf_put(b, op->site_name.account.b, sizeof(op->site_name.account.b));
@@ -409,6 +436,33 @@ static void get_base_row(struct decoder *d, struct op_base_row *o)
     get_keywords(d, &r->keyword_count, &r->keywords);
 }
 
+static void get_metadata(struct decoder *d, struct metadata_entry *o)
+{
+    o->mailbox = get_u32(d);
+    o->modseq = get_long(d);
+    o->removed = get_number(d, 1) != 0;
+    o->owner = read_blob(&d->r);
+    o->name = get_text(d, METADATA_ENTRY_MAX);
+    o->value = read_blob(&d->r);
+    if (o->owner.n > METADATA_OWNER_MAX || (o->owner.n && memchr(o->owner.p, 0, o->owner.n)) ||
+        o->value.n > METADATA_VALUE_MAX || (o->removed && o->value.n))
+        d->r.bad = true;
+}
+
+static void get_quota(struct decoder *d, struct op_quota *o)
+{
+    o->root = get_u32(d);
+    o->exists = get_number(d, 1) != 0;
+    for (size_t i = 0; i < QUOTA_RESOURCES; i++) {
+        uint64_t v = get_number(d, INDEX_NUMBER_MAX + 2);
+
+        o->limit[i] = v == 0 ? QUOTA_DEFAULT : v == 1 ? QUOTA_NONE : v - 2;
+    }
+    o->name = read_blob(&d->r);
+    if (o->name.n > QUOTA_NAME_MAX || (o->root == 0) != (o->name.n == 0))
+        d->r.bad = true;
+}
+
 /* Each of the following knows some kinds and passes the others on; false: nobody knows it. */
 
 static bool get_base(struct decoder *d, struct op *op)
@@ -451,6 +505,16 @@ static bool get_base(struct decoder *d, struct op *op)
         return true;
     case OP_SITE_GONE:
         op->site_name.user = get_text(d, SITE_NAME_MAX);
+        return true;
+    case OP_METADATA:
+        get_metadata(d, &op->metadata);
+        return true;
+    case OP_QUOTA:
+        get_quota(d, &op->quota);
+        return true;
+    case OP_QUOTA_ROOT:
+        op->quota_root.mailbox = get_id(d);
+        op->quota_root.root = get_u32(d);
         return true;
     case OP_URLAUTH_KEY:
         op->urlauth_key.present = get_number(d, 1) != 0;

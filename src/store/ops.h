@@ -29,6 +29,9 @@ enum op_kind {
     OP_EXPUNGE = 11,
     OP_RECENT = 12,
     OP_RELOCATE = 13,
+    OP_METADATA = 16,   /* an entry of a mailbox, or of the account, gets a value or goes */
+    OP_QUOTA = 17,      /* a quota root and its limits; or it goes */
+    OP_QUOTA_ROOT = 18, /* the root that counts a mailbox */
     OP_URLAUTH_KEY = 20,
 
     /* The full state, as compaction writes it at the beginning of a base. */
@@ -213,6 +216,18 @@ struct op_urlauth_key {
     unsigned char key[32];
 };
 
+/* Limits are QUOTA_NONE, QUOTA_DEFAULT or numbers. */
+struct op_quota {
+    uint32_t root; /* 0: the account's own */
+    bool exists;   /* false: no mailbox has it any more, and it goes */
+    uint64_t limit[QUOTA_RESOURCES];
+    struct span name; /* of others than root 0 */
+};
+
+struct op_quota_root {
+    uint32_t mailbox, root;
+};
+
 struct op_site_name {
     struct account_id account;
     struct span user;
@@ -244,6 +259,9 @@ struct op {
         struct op_delivery delivery;
         struct op_urlauth_key urlauth_key;
         struct op_base_settled base_settled;
+        struct metadata_entry metadata;
+        struct op_quota quota;
+        struct op_quota_root quota_root;
     };
 };
 

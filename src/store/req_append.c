@@ -46,6 +46,29 @@ static int check(struct eval *e, struct mailbox_info *target)
     return r->message_count > UINT32_MAX - target->uidnext ? ERR_LIMIT : 0;
 }
 
+/* What is replaced in the same quota root makes room. */
+static int check_room(struct eval *e, const struct mailbox_info *target)
+{
+    const struct request *r = e->r;
+    uint64_t more[QUOTA_RESOURCES] = {[QUOTA_MESSAGE] = r->message_count};
+    uint64_t freed = 0, gone = ranges_count(&r->uids);
+    struct mailbox_info source;
+    for (size_t i = 0; i < r->message_count; i++)
+        more[QUOTA_STORAGE] += upload_size(r->messages[i].upload);
+    if (gone) {
+        int error = snap_mailbox(e->snap, r->mailbox, &source);
+        if (error)
+            return error;
+        if (source.quota_root == target->quota_root)
+            freed = e->copied;
+        else
+            gone = 0;
+    }
+    more[QUOTA_MESSAGE] -= MIN(more[QUOTA_MESSAGE], gone);
+    more[QUOTA_STORAGE] -= MIN(more[QUOTA_STORAGE], freed);
+    return eval_room(e, target->quota_root, more);
+}
+
 /* ERR_EXISTS: it was delivered before, maybe in this batch; else what is to be known of it. */
 static int delivery(struct eval *e)
 {
@@ -73,6 +96,7 @@ static int find_replaced(struct eval *e, struct ranges *found)
             if (error)
                 return error == ERR_NOT_FOUND ? ERR_BUSY : error;
             ranges_add(found, (uint32_t)uid, (uint32_t)uid);
+            e->copied += row.size;
         }
     }
     return 0;
@@ -101,6 +125,8 @@ int eval_append(struct eval *e)
         error = check(e, &target);
     if (error == 0)
         error = find_replaced(e, &replaced);
+    if (error == 0)
+        error = check_room(e, &target);
     if (error)
         return error;
     struct op_append a = {.mailbox = target.id,

@@ -48,7 +48,20 @@ int eval_expunge(struct eval *e)
 static int visit_live(struct eval *e, const struct row *row)
 {
     ranges_add(&e->r->result.uids, row->uid, row->uid);
+    e->copied += row->size;
     return 0;
+}
+
+/* A move within a root takes no room. */
+static int check_room(struct eval *e)
+{
+    struct mailbox_info target;
+    int error = snap_mailbox(e->snap, e->r->result.mailbox, &target);
+    if (error || (e->r->kind == REQUEST_MOVE && target.quota_root == e->mailbox.quota_root))
+        return error;
+    return eval_room(e, target.quota_root,
+                     (uint64_t[QUOTA_RESOURCES]){[QUOTA_STORAGE] = e->copied,
+                                                 [QUOTA_MESSAGE] = e->r->result.count});
 }
 
 static int copy_begin(struct eval *e)
@@ -87,6 +100,9 @@ int eval_copy(struct eval *e)
     result->count = (uint32_t)count;
     if (count == 0)
         return 0;
+    error = check_room(e);
+    if (error)
+        return error;
     eval_put_copy(e, (struct op_copy){.mailbox = r->mailbox,
                                       .target = result->mailbox,
                                       .first_uid = result->first_uid,

@@ -7,7 +7,20 @@
 static int visit_live(struct eval *e, const struct row *row)
 {
     ranges_add(&e->r->result.uids, row->uid, row->uid);
+    e->copied += row->size;
     return 0;
+}
+
+/* The messages may come into another quota root. */
+static int check_room(struct eval *e, uint32_t *ret_root)
+{
+    int error = eval_root_of_new(e, buf_span(&e->name2), ret_root);
+    if (error || *ret_root == e->mailbox.quota_root)
+        return error;
+    return eval_room(
+        e, *ret_root,
+        (uint64_t[QUOTA_RESOURCES]){
+            [QUOTA_STORAGE] = e->copied, [QUOTA_MESSAGE] = ranges_count(&e->r->result.uids)});
 }
 
 static int rename_inbox(struct eval *e)
@@ -16,9 +29,14 @@ static int rename_inbox(struct eval *e)
     struct request_result *result = &r->result;
     struct range everything = {1, UINT32_MAX};
     const struct ranges all = {&everything, 1, 1};
+    uint32_t root = 0;
     int error = eval_visit(e, e->mailbox.id, &all, NULL, visit_live);
     if (error == 0)
+        error = check_room(e, &root);
+    if (error == 0)
         error = eval_create(e, buf_span(&e->name2), 0, &result->mailbox, &result->uidvalidity);
+    if (error == 0) /* RFC 5464 section 4.1: INBOX keeps them, too */
+        error = eval_metadata_copy(e, e->mailbox.id, result->mailbox, root);
     if (error)
         return error;
     result->first_uid = 1;

@@ -11,10 +11,10 @@
  * Strings are UTF-8. Results are in `result`; its ranges are released with request_result_done.
  *
  * result.error: 0; ERR_NOT_FOUND (mailbox missing: TRYCREATE or NONEXISTENT), ERR_EXISTS,
- * ERR_LIMIT, ERR_INVALID (impossible name or request), ERR_NO_SPACE, ERR_BUSY (APPEND: what it
- * shall replace is not there any more), ERR_DENIED (INBOX cannot be deleted ...), ERR_UNKNOWN (a
- * sync failed: nobody knows whether it took effect; the session must disconnect without a tagged
- * answer), ERR_CLOSED. */
+ * ERR_LIMIT, ERR_INVALID (impossible name or request), ERR_NO_SPACE, ERR_QUOTA (a quota root would
+ * exceed a limit), ERR_BUSY (APPEND: what it shall replace is not there any more), ERR_DENIED
+ * (INBOX cannot be deleted ...), ERR_UNKNOWN (a sync failed: nobody knows whether it took effect;
+ * the session must disconnect without a tagged answer), ERR_CLOSED. */
 #ifndef STORE_REQUEST_H
 #define STORE_REQUEST_H
 
@@ -34,6 +34,11 @@ enum request_kind {
     REQUEST_SUBSCRIBE, /* also names that do not exist */
     REQUEST_UNSUBSCRIBE,
     REQUEST_SPECIAL_USE, /* set a mailbox's special uses */
+    REQUEST_METADATA,    /* all of `entries`, or none; of mailbox `name` (empty: of the account) */
+    REQUEST_QUOTA,       /* limits of the quota root `name` (empty: the account's own) */
+    REQUEST_QUOTA_ROOT,  /* mailbox `name` with its inferiors goes to quota root `new_name`, which is
+                            made if it is missing (empty: the account's own); a root without
+                            mailboxes goes */
     REQUEST_DERIVED,     /* keep a recomputed derived record; touches the index only, no log */
     /* A move to another account (store/transfer.h), in three steps: at the source; an APPEND with
      * transfer_id at the destination; at the source. */
@@ -47,7 +52,15 @@ enum request_kind {
     REQUEST_KIND_COUNT
 };
 
+#define QUOTA_KEEP (UINT64_MAX - 2) /* the limit that there is */
+
 enum store_mode { STORE_ADD, STORE_REMOVE, STORE_REPLACE };
+
+/* What SETMETADATA asks for. */
+struct metadata_change {
+    struct span owner, name, value; /* as in struct metadata_entry */
+    bool remove;
+};
 
 struct append_message {
     struct upload *upload; /* finished; consumed on success, still the caller's otherwise */
@@ -102,6 +115,11 @@ struct request {
 
     const unsigned char *transfer_id; /* 16 bytes; TRANSFER_*, and APPEND as a part of one */
     bool transfer_done;
+    const struct metadata_change *entries; /* METADATA */
+    size_t entry_count;
+    uint32_t entries_max;             /* of one owner: more are ERR_LIMIT */
+    bool sets_special_use;            /* special_use changes, too */
+    uint64_t limits[QUOTA_RESOURCES]; /* QUOTA: numbers, QUOTA_NONE, QUOTA_DEFAULT, QUOTA_KEEP */
 
     const unsigned char *object_id; /* 16 bytes; URL_KEY */
 

@@ -35,7 +35,8 @@ static const struct field request_fields[] = {
     F(U32, special_use),    F(ID, delivery_id), F(U32, delivery_window), F(RANGES, uids),
     F(U32, mode),           F(U16, flags),      F(U64, unchanged_since), F(U64, view_modseq),
     F(U64, origin),         F(U64, message_id), F(SPAN, derived),        F(ID, transfer_id),
-    F(BOOL, transfer_done), F(ID, object_id),
+    F(BOOL, transfer_done), F(ID, object_id),   F(U64, limits[0]),       F(U64, limits[1]),
+    F(U64, limits[2]),      F(U64, limits[3]),  F(U32, entries_max),     F(BOOL, sets_special_use),
 };
 
 static const struct field result_fields[] = {
@@ -172,6 +173,34 @@ static void get_message(struct reader *r, struct arena *arena, struct append_mes
     r->bad |= part->offset > INT64_MAX || part->size > INT64_MAX - part->offset;
 }
 
+/* --- entries of metadata --- */
+
+static void put_entries(struct buf *to, const struct metadata_change *entries, size_t n)
+{
+    put_varint(to, n);
+    for (size_t i = 0; i < n; i++) {
+        put_blob(to, entries[i].owner);
+        put_blob(to, entries[i].name);
+        put_blob(to, entries[i].value);
+        put_u8(to, entries[i].remove);
+    }
+}
+
+static const struct metadata_change *get_entries(struct reader *r, struct arena *arena,
+                                                 size_t *ret_n)
+{
+    struct metadata_change *entries = list_begin(r, arena, NAMES_MAX, sizeof(*entries), ret_n);
+    for (size_t i = 0; i < *ret_n; i++) {
+        entries[i].owner = read_blob(r);
+        entries[i].name = read_blob(r);
+        entries[i].value = read_blob(r);
+        uint8_t remove = read_u8(r);
+        r->bad |= remove > 1;
+        entries[i].remove = remove == 1;
+    }
+    return entries;
+}
+
 /* --- requests --- */
 
 void request_encode(struct buf *to, const struct request *r, const struct request_part *parts)
@@ -180,6 +209,7 @@ void request_encode(struct buf *to, const struct request *r, const struct reques
     for (size_t i = 0; i < ARRAY_LEN(request_fields); i++)
         put_field(to, &request_fields[i], (const char *)r);
     put_names(to, r->keywords, r->keyword_count);
+    put_entries(to, r->entries, r->entry_count);
     put_varint(to, r->message_count);
     for (size_t i = 0; i < r->message_count; i++)
         put_message(to, &r->messages[i], &parts[i]);
@@ -217,6 +247,7 @@ int request_decode(struct span code, struct arena *arena, struct request *ret,
     for (size_t i = 0; i < ARRAY_LEN(request_fields); i++)
         get_field(&r, &request_fields[i], (char *)ret);
     ret->keywords = get_names(&r, arena, &ret->keyword_count);
+    ret->entries = get_entries(&r, arena, &ret->entry_count);
     get_messages(&r, arena, ret, ret_parts);
     if (!r.bad && reader_left(&r) == 0 && ret->kind < REQUEST_KIND_COUNT)
         return 0;

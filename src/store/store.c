@@ -47,6 +47,8 @@ int store_new(const struct store_options *options, const struct store_host *host
     store->host = *host;
     store->open_max = options->open_max ? options->open_max : OPEN_MAX_DEFAULT;
     store->reserve = RESERVE_DEFAULT;
+    for (size_t i = 0; i < QUOTA_RESOURCES; i++)
+        store->quota.limit[i] = QUOTA_NONE;
     store->accounts = (struct map)MAP_INIT;
     list_init(&store->awake);
     list_init(&store->jobs);

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "store/account.h"
 #include "store/apply.h"
+#include "store/quota.h"
 
 struct index;
 struct log;
@@ -48,6 +49,7 @@ struct store {
     struct list jobs;    /* all that the host still has */
     struct list remotes; /* remote.c */
     bool closing;
+    struct quota_defaults quota;
     struct site *site;                /* NULL unless this process owns it */
     struct mime_parser *spare_parser; /* saves allocations */
 };

@@ -243,6 +243,7 @@ static int batch_begin(struct account *a)
                             .snap = snap_of_txn(b->txn),
                             .now_us = clock_wall_us(),
                             .space_low = space_low(a, b->log),
+                            .quota = &a->store->quota,
                             .ops = &b->ops,
                             .payload = &b->payload,
                             .touched = &b->touched};

@@ -42,6 +42,9 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(NAMESPACE, AUTH_STATES, CMD_PLAIN, parse_no_args),
     ROW(STATUS, AUTH_STATES, CMD_PLAIN, parse_status),
     ROW(APPEND, AUTH_STATES, CMD_PLAIN, parse_append),
+    ROW(GETQUOTA, AUTH_STATES, CMD_PLAIN, parse_getquota),
+    ROW(GETQUOTAROOT, AUTH_STATES, CMD_PLAIN, parse_one_mailbox),
+    ROW(SETQUOTA, AUTH_STATES, CMD_PLAIN, parse_setquota),
     ROW(IDLE, AUTH_STATES, CMD_PLAIN, parse_no_args),
     ROW(COMPRESS, AUTH_STATES, CMD_PLAIN, parse_compress),
 

@@ -45,6 +45,9 @@ enum command_id {
     CMD_NAMESPACE,
     CMD_STATUS,
     CMD_APPEND,
+    CMD_GETQUOTA,
+    CMD_GETQUOTAROOT,
+    CMD_SETQUOTA,
     CMD_IDLE,
     CMD_COMPRESS,
     /* selected */
@@ -167,9 +170,10 @@ enum status_item { /* RFC 9051 6.3.11 and RECENT of RFC 3501 */
                    STATUS_UNSEEN = 1 << 4,
                    STATUS_DELETED = 1 << 5,
                    STATUS_SIZE = 1 << 6,
-                   STATUS_HIGHESTMODSEQ = 1 << 7, /* RFC 7162 section 3.1.7 */
-                   STATUS_MAILBOXID = 1 << 8,     /* RFC 8474 section 4.3 */
-                   STATUS_APPENDLIMIT = 1 << 9,   /* RFC 7889 section 3.1 */
+                   STATUS_HIGHESTMODSEQ = 1 << 7,    /* RFC 7162 section 3.1.7 */
+                   STATUS_MAILBOXID = 1 << 8,        /* RFC 8474 section 4.3 */
+                   STATUS_APPENDLIMIT = 1 << 9,      /* RFC 7889 section 3.1 */
+                   STATUS_DELETED_STORAGE = 1 << 10, /* RFC 9208 section 4.1.4 */
 };
 
 struct cmd_status {
@@ -435,6 +439,17 @@ struct cmd_cancel { /* CANCELUPDATE */
     unsigned n;
 };
 
+struct quota_limit {
+    struct span resource;
+    uint64_t limit;
+};
+
+struct cmd_quota { /* GETQUOTA, SETQUOTA: RFC 9208; GETQUOTAROOT is a struct cmd_mailbox */
+    struct span root;
+    const struct quota_limit *limits;
+    unsigned n;
+};
+
 struct command {
     struct span tag;
     enum command_id id;
@@ -461,6 +476,7 @@ struct command {
         struct cmd_notify notify;
         struct cmd_cancel cancel;
         struct span compress; /* the mechanism (RFC 4978) */
+        struct cmd_quota quota;
     };
 };
 

@@ -146,6 +146,9 @@ int parse_cancel_update(struct parse *p, struct command *c);
 int parse_store(struct parse *p, struct command *c);
 int parse_copy(struct parse *p, struct command *c);
 
+int parse_getquota(struct parse *p, struct command *c);
+int parse_setquota(struct parse *p, struct command *c);
+
 /* parse_modifiers.c */
 int parse_fetch_modifiers(struct parse *p, struct command *c);
 int parse_store_modifiers(struct parse *p, struct cmd_store *s);

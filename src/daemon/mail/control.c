@@ -49,6 +49,13 @@ static const struct verb {
     {"mailbox-delete", control_mailbox_change, true},
     {"mailbox-rename", control_mailbox_change, true},
 
+    /* USER. Keys: root, resource, used, limit (missing: none), default. */
+    {"quota", control_quota, true},
+    /* USER ROOT RESOURCE LIMIT */
+    {"quota-set", control_quota_set, true},
+    /* USER MAILBOX ROOT */
+    {"quota-root", control_quota_root, true},
+
     /* Every process knows all of them. Keys: account (its ID), crashes, seconds. */
     {"quarantine", control_quarantine, false},
     /* USER: the account is refused no longer. */

@@ -56,6 +56,8 @@ control_verb control_discard, control_forget, control_erase;
 control_verb control_trace, control_traces;
 /* control_mailbox.c */
 control_verb control_mailboxes, control_mailbox_change, control_account_stats;
+/* control_quota.c */
+control_verb control_quota, control_quota_set, control_quota_root;
 /* control_quarantine.c */
 control_verb control_quarantine, control_release;
 

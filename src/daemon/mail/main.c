@@ -6,6 +6,7 @@
 #include "base/worknote.h"
 #include "daemon/mail/mail.h"
 #include "io/conn.h"
+#include "store/quota.h"
 
 /* What the store needs of an event loop. Jobs and deferred calls are work for the account on whose
  * behalf they were asked for. */
@@ -99,6 +100,19 @@ static size_t default_mailboxes(struct mail *m)
     return n;
 }
 
+static void set_up_quota(struct mail *m)
+{
+    const struct conf *c = m->daemon->conf;
+    struct quota_defaults q = {{[QUOTA_STORAGE] = c->quota_storage,
+                                [QUOTA_MESSAGE] = c->quota_messages,
+                                [QUOTA_MAILBOX] = c->quota_mailboxes,
+                                [QUOTA_ANNOTATION] = c->quota_annotation_storage}};
+    for (size_t i = 0; i < QUOTA_RESOURCES; i++)
+        if (q.limit[i] == 0)
+            q.limit[i] = QUOTA_NONE;
+    store_set_quota(m->store, &q);
+}
+
 static int open_store(struct mail *m, struct err *err)
 {
     const struct conf *c = m->daemon->conf;
@@ -131,6 +145,7 @@ static void set_up_imap(struct mail *m)
     s->frame.max_command = MAX(s->frame.max_command, c->imap_line_max);
     s->frame.max_streamed_literal = c->imap_literal_max;
     s->parse.max_args = (unsigned)c->imap_arguments_max;
+    s->quota_warn_percent = (unsigned)c->quota_warn_percent;
     s->parse.max_depth = (unsigned)c->imap_nesting_max;
     s->parse.max_search_nodes = (unsigned)c->imap_search_nodes_max;
     s->side_by_side = c->imap_side_by_side;
@@ -336,6 +351,7 @@ static int on_start(struct daemon *d, struct err *err)
     int r = open_store(m, err);
     if (r < 0)
         return r;
+    set_up_quota(m);
     set_up_imap(m);
     set_up_lmtp(m);
     mail_remote_start(m);
@@ -353,6 +369,7 @@ static void on_reload(struct daemon *d)
     struct mail *m = d->owner;
     size_t n = default_mailboxes(m);
     store_set_options(m->store, d->conf->store_open_accounts, m->defaults, n);
+    set_up_quota(m);
     set_up_imap(m);
     set_up_lmtp(m);
 }

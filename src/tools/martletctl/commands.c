@@ -112,6 +112,16 @@ const struct command ctl_commands[] = {
      run_mailbox_rename},
     {"mailbox delete", "USER MAILBOX", TAKES(YES), "delete a mailbox and its messages",
      "Mailboxes below it stay. Asks before, unless --yes is given.", run_mailbox_delete},
+    {"quota show", "USER", 0, "what a user's mail takes, and may take",
+     "Storage is in octets. DEFAULT: the limit is that of the configuration.", run_quota_show},
+    {"quota set", "USER RESOURCE LIMIT [ROOT]", 0, "set a limit of a user",
+     "RESOURCE is storage, messages, mailboxes or annotation-storage. LIMIT is a number (10gb), "
+     "none, or default: what the configuration says. ROOT: of this quota root of the user.",
+     run_quota_set},
+    {"quota root", "USER MAILBOX [ROOT]", 0, "give a mailbox to a quota root",
+     "With those below it. A root that is missing is made, without limits; one that no mailbox "
+     "has goes. Without ROOT, or with the user's name: the user's own one.",
+     run_quota_root},
 };
 
 const size_t ctl_command_count = ARRAY_LEN(ctl_commands);

@@ -162,5 +162,8 @@ int run_mailbox_stat(struct ctl *c);
 int run_mailbox_create(struct ctl *c);
 int run_mailbox_rename(struct ctl *c);
 int run_mailbox_delete(struct ctl *c);
+int run_quota_show(struct ctl *c);
+int run_quota_set(struct ctl *c);
+int run_quota_root(struct ctl *c);
 
 #endif

@@ -74,6 +74,12 @@ static const struct op SAMPLES[] = {
     {.kind = OP_URLAUTH_KEY},
     {.kind = OP_URLAUTH_KEY, .urlauth_key = {true, {1, 255}, {2, 0, 3}}},
     {.kind = OP_DELIVERY, .delivery = {{1, 2, 255}, 4000000000}},
+    {.kind = OP_METADATA,
+     .metadata = {3, {"ann", 3}, {"/private/comment", 16}, {"a\0b", 3}, 9, false}},
+    {.kind = OP_METADATA, .metadata = {0, {0}, {"/shared/x", 9}, {0}, 9, true}},
+    {.kind = OP_QUOTA, .quota = {0, true, {QUOTA_DEFAULT, QUOTA_NONE, 0, 1ULL << 40}, {0}}},
+    {.kind = OP_QUOTA, .quota = {7, false, {1, 2, 3, 4}, {"root", 4}}},
+    {.kind = OP_QUOTA_ROOT, .quota_root = {3, 7}},
     {.kind = OP_BASE_SETTLED, .base_settled = {70000}},
 };
 

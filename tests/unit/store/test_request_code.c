@@ -42,6 +42,8 @@ static void fill(struct request *r, struct append_message messages[2])
     r->view_modseq = 1ULL << 62;
     r->origin = 1ULL << 63;
     r->message_id = 12345678901ULL;
+    for (size_t i = 0; i < QUOTA_RESOURCES; i++)
+        r->limits[i] = 1000 + i;
     r->derived = SPAN("record");
     r->transfer_id = TRANSFER;
     r->transfer_done = true;
@@ -78,6 +80,7 @@ static void everything_arrives(void **state)
     assert_memory_equal(got.object_id, TRANSFER, 16);
     assert_memory_equal(got.transfer_id, TRANSFER, 16);
     assert_true(got.transfer_done);
+    assert_memory_equal(got.limits, r.limits, sizeof(r.limits));
     assert_int_equal(got.delivery_window, 99);
     assert_int_equal(got.uids.n, 2);
     assert_int_equal(got.uids.v[1].hi, UINT32_MAX);

@@ -256,6 +256,14 @@ static void put_arguments(struct buf *b, const struct command *c)
         put_text(b, c->rename.from);
         put_text(b, c->rename.to);
         break;
+    case CMD_GETQUOTA:
+    case CMD_SETQUOTA:
+        put_text(b, c->quota.root);
+        for (unsigned i = 0; i < c->quota.n; i++) {
+            put_text(b, c->quota.limits[i].resource);
+            buf_printf(b, " %llu", (unsigned long long)c->quota.limits[i].limit);
+        }
+        break;
     case CMD_STATUS:
         put_text(b, c->status.name);
         buf_printf(b, " %x", c->status.items);
@@ -297,6 +305,7 @@ static void put_arguments(struct buf *b, const struct command *c)
     case CMD_EXAMINE:
     case CMD_DELETE:
     case CMD_SUBSCRIBE:
+    case CMD_GETQUOTAROOT:
     case CMD_UNSUBSCRIBE:
         put_text(b, c->mailbox.name);
         break;
