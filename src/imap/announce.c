@@ -19,7 +19,7 @@ static void put_expunge(struct buf *b, uint32_t seq)
 static bool announce_gone(struct session *s)
 {
     struct view *v = s->view;
-    if (s->qresync) { /* VANISHED needs UIDs, which went with the mailbox */
+    if (s->qresync || s->uidonly) { /* VANISHED needs UIDs, which went with the mailbox */
         session_bye(s, "The selected mailbox has been deleted");
         return true;
     }
@@ -42,7 +42,7 @@ static int announce_expunges(struct session *s, struct snap *snap, bool *ret_mor
 {
     struct view *v = s->view;
     uint64_t total = ranges_count(&v->expunged);
-    if (s->qresync && total) {
+    if ((s->qresync || s->uidonly) && total) {
         condstore_announce_vanished(s);
         return 0;
     }

@@ -31,14 +31,15 @@ enum step cmd_logout(struct task *t)
 enum step cmd_enable(struct task *t)
 {
     struct session *s = t->session;
-    enum { REV2 = 1, CONDSTORE = 2, QRESYNC = 4, UTF8 = 8 };
+    enum { REV2 = 1, CONDSTORE = 2, QRESYNC = 4, UTF8 = 8, UIDONLY = 16 };
     static const struct {
         struct span name;
         unsigned bit;
     } known[] = {{SPAN("IMAP4rev2"), REV2},
                  {SPAN("CONDSTORE"), CONDSTORE},
                  {SPAN("QRESYNC"), QRESYNC},
-                 {SPAN("UTF8=ACCEPT"), UTF8}};
+                 {SPAN("UTF8=ACCEPT"), UTF8},
+                 {SPAN("UIDONLY"), UIDONLY}};
     unsigned asked = 0;
     for (size_t i = 0; i < t->command->enable.n; i++)
         for (size_t k = 0; k < ARRAY_LEN(known); k++)
@@ -62,6 +63,8 @@ enum step cmd_enable(struct task *t)
         if (s->view)
             ranges_done(&s->view->recent);
     }
+    if (asked & UIDONLY)
+        s->uidonly = true;
     if (asked & QRESYNC)
         s->qresync = true;
     if (asked & (CONDSTORE | QRESYNC))

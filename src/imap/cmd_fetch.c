@@ -110,7 +110,7 @@ static int add_section(struct task *t, struct fetch_plan *plan, const struct fet
 int fetch_plan_make(struct task *t, struct fetch_plan *ret)
 {
     const struct cmd_fetch *a = &t->command->fetch;
-    uint32_t atts = a->atts | (t->command->uid ? FETCH_UID : 0);
+    uint32_t atts = a->atts | (t->command->uid && !t->session->uidonly ? FETCH_UID : 0);
     ret->plain = a->n_sections == 0;
     ret->items =
         arena_array(&t->arena, ARRAY_LEN(simple_items) + a->n_sections, sizeof(*ret->items));

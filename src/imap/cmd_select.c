@@ -37,7 +37,7 @@ void view_close(struct session *s)
  * show it (RFC 3501 section 7.1), so that SELECT costs the same in every mailbox. */
 static int put_first_unseen(struct session *s, struct snap *snap, const struct mailbox_info *info)
 {
-    if (s->rev2 || info->unseen == 0)
+    if (s->rev2 || s->uidonly || info->unseen == 0)
         return 0;
     struct row_cursor *c;
     struct row row;

@@ -162,15 +162,13 @@ static int open_access(struct session *s, struct snap *snap, const struct fetch_
  * reservation holds a whole response. */
 enum { PLAIN_MAX = 256 };
 
-static void put_plain(struct buf *b, const struct fetch_plan *plan, const struct shown *m)
+static void put_plain(struct session *s, struct buf *b, const struct fetch_plan *plan,
+                      const struct shown *m)
 {
-    char *start = buf_reserve(b, PLAIN_MAX), *to = start;
-    memcpy(to, "* ", 2);
-    to = format_u32(to + 2, m->seq);
-    memcpy(to, " FETCH ", 7);
-    to += 7;
+    char *start = buf_reserve(b, PLAIN_MAX), *to = format_message_start(start, s, m);
     for (size_t i = 0; i < plan->count; i++) {
-        *to++ = i ? ' ' : '(';
+        if (i)
+            *to++ = ' ';
         switch (plan->items[i].kind) {
         case ITEM_UID:
             memcpy(to, "UID ", 4);
@@ -211,7 +209,7 @@ static bool is_fast(const struct fetch_plan *plan, const struct shown *m, bool w
 static void put_unasked(struct session *s, const struct fetch_plan *plan, struct snap *snap,
                         const struct shown *m, struct buf *b, bool *any)
 {
-    if (s->condstore && !plan->has_uid) {
+    if (s->condstore && !plan->has_uid && !s->uidonly) {
         buf_printf(b, "%sUID %u", *any ? " " : "", m->row.uid);
         *any = true;
     }
@@ -236,9 +234,7 @@ static int put_items(struct session *s, const struct fetch_plan *plan, struct sn
 {
     bool any = false;
     int rc = 0;
-    buf_put_lit(*b, "* ");
-    write_u32(*b, m->seq);
-    buf_put_lit(*b, " FETCH (");
+    put_message_start(s, *b, m);
     for (size_t i = 0; i < plan->count && rc == 0; i++) {
         const struct fetch_item *item = &plan->items[i];
         if (!usable && item->kind != ITEM_UID && !(m->row.message_id && is_plain(item)))
@@ -260,7 +256,7 @@ int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *sn
 {
     struct session *s = t->session;
     if (is_fast(plan, m, with_flags)) {
-        put_plain(*b, plan, m);
+        put_plain(s, *b, plan, m);
         return 0;
     }
     autobuf made = BUF_INIT(BUF_UNLIMITED);

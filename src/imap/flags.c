@@ -59,12 +59,10 @@ void put_flags(struct buf *b, struct snap *snap, const struct row *row, bool rec
     buf_put_byte(b, ')');
 }
 
-static void put_fetch_start(struct buf *b, const struct shown *m, bool with_uid)
+static void put_fetch_start(struct session *s, struct buf *b, const struct shown *m, bool with_uid)
 {
-    buf_put_lit(b, "* ");
-    buf_put_u64(b, m->seq);
-    buf_put_lit(b, " FETCH (");
-    if (with_uid) {
+    put_message_start(s, b, m);
+    if (with_uid && !s->uidonly) {
         buf_put_lit(b, "UID ");
         buf_put_u64(b, m->row.uid);
         buf_put_byte(b, ' ');
@@ -82,7 +80,7 @@ static void put_modseq(struct session *s, struct buf *b, const struct shown *m)
 void put_fetch_flags(struct session *s, struct buf *b, struct snap *snap, const struct shown *m,
                      bool with_uid)
 {
-    put_fetch_start(b, m, with_uid || s->condstore);
+    put_fetch_start(s, b, m, with_uid || s->condstore);
     buf_put_lit(b, "FLAGS ");
     put_flags(b, snap, &m->row, m->recent);
     if (s->condstore) {
@@ -94,7 +92,7 @@ void put_fetch_flags(struct session *s, struct buf *b, struct snap *snap, const 
 
 void put_fetch_modseq(struct session *s, struct buf *b, const struct shown *m)
 {
-    put_fetch_start(b, m, true);
+    put_fetch_start(s, b, m, true);
     put_modseq(s, b, m);
     buf_put_lit(b, ")\r\n");
 }

@@ -197,6 +197,8 @@ void task_check_state(struct task *t)
     unsigned state = t->session->view ? CMD_IN_SELECTED : CMD_IN_AUTH;
     if (!(t->command->desc->states & (state | (state == CMD_IN_SELECTED ? CMD_IN_AUTH : 0))))
         t->step = step_wrong_state;
+    else if (t->session->uidonly && uidonly_refuses(t->command))
+        t->step = uidonly_refused;
 }
 
 static void take_command(struct session *s, struct span text)

@@ -22,7 +22,7 @@ struct imap_settings {
     struct parse_limits parse;
     enum capability_utf8 utf8;
     enum language language; /* of those who ask for "default" */
-    bool side_by_side; /* run unambiguous commands side by side (RFC 9051 section 5.5) */
+    bool side_by_side;      /* run unambiguous commands side by side (RFC 9051 section 5.5) */
     const char *const
         *in_order_clients;       /* ID names for which it is off; NULL-terminated, or NULL */
     size_t command_memory;       /* octets that one command may use while it is parsed and runs */
@@ -70,7 +70,7 @@ struct imap_start {
     struct span login;       /* who logged in, where that is not the user */
     struct span client_name; /* from ID before login, or empty */
     enum language language;
-    struct span input;       /* bytes that arrived after the login command */
+    struct span input; /* bytes that arrived after the login command */
 };
 
 /* Takes a counted reference of its own to the account, answers the login command and goes on. */

@@ -147,6 +147,7 @@ struct session {
     bool tls, rev2, in_order, closing, logged_out, uid_seen;
     enum capability_utf8 utf8_offered; /* when it began */
     bool utf8;                         /* RFC 9755: the client has enabled it */
+    bool uidonly;                      /* RFC 9586: enabled */
     bool condstore, qresync;           /* RFC 7162: the client has said so */
     bool modseq_sent;                  /* since the last HIGHESTMODSEQ or tagged answer */
     bool input_stopped;                /* the conn is paused: too much in progress, or ... */
@@ -309,6 +310,15 @@ int qresync_begin(struct task *t, struct snap *snap) must_check;
 int qresync_rows(struct task *t, struct snap *snap) must_check;
 /* "MODIFIED 7,9" */
 int condstore_put_modified(struct task *t, struct snap *snap, struct buf *b) must_check;
+
+/* --- uidonly.c: RFC 9586 --- */
+/* A command with message numbers, after ENABLE UIDONLY; and what it gets then. */
+bool uidonly_refuses(const struct command *c);
+enum step uidonly_refused(struct task *t);
+/* "* 5 FETCH (" or "* 7 UIDFETCH (" */
+enum { MESSAGE_START_MAX = 24 };
+char *format_message_start(char *to, struct session *s, const struct shown *m);
+void put_message_start(struct session *s, struct buf *b, const struct shown *m);
 
 /* --- objectid.c: RFC 8474 --- */
 void put_mailbox_id(struct buf *b, const struct mailbox_info *info); /* "MAILBOXID (F...)" */

@@ -165,7 +165,7 @@ class Parser:
 
 
 STATUS_KINDS = ('OK', 'NO', 'BAD', 'BYE', 'PREAUTH')
-NUMBERED = ('EXISTS', 'RECENT', 'EXPUNGE', 'FETCH')
+NUMBERED = ('EXISTS', 'RECENT', 'EXPUNGE', 'FETCH', 'UIDFETCH')
 TEXT = re.compile(rb'[^\r\n\0]+\Z')
 
 
@@ -306,6 +306,13 @@ class Result:
         """number -> items, answers for the same message merged"""
         out = {}
         for r in self.all('FETCH'):
+            out.setdefault(r.num, {}).update(r.items())
+        return out
+
+    def uidfetch(self):
+        """UID -> items, all UIDFETCH answers for a message taken together (RFC 9586)."""
+        out = {}
+        for r in self.all('UIDFETCH'):
             out.setdefault(r.num, {}).update(r.items())
         return out
 
