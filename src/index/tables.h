@@ -182,6 +182,25 @@ int index_delivery_seek(struct index_txn *txn, const struct index_delivery *afte
 /* Forgets at most `limit` that were known until before that time. */
 int index_delivery_forget(struct index_txn *txn, uint64_t before, unsigned limit) must_check;
 
+/* --- messages on their way to another account --- */
+
+enum { TRANSFER_ID_SIZE = 16 };
+
+struct index_transfer {
+    unsigned char id[TRANSFER_ID_SIZE];
+    uint32_t mailbox;       /* where they come from */
+    struct span user, name; /* whose mailbox they go to */
+    struct span uids;       /* ranges_encode */
+};
+
+int index_transfer_get(struct index_txn *txn, const unsigned char id[TRANSFER_ID_SIZE],
+                       struct index_transfer *ret) must_check;
+int index_transfer_put(struct index_txn *txn, const struct index_transfer *t) must_check;
+int index_transfer_del(struct index_txn *txn, const unsigned char id[TRANSFER_ID_SIZE]) must_check;
+/* The first one >= from (strictly after it if `after`). */
+int index_transfer_seek(struct index_txn *txn, const unsigned char from[TRANSFER_ID_SIZE],
+                        bool after, struct index_transfer *ret) must_check;
+
 /* --- keys of URLAUTH, by the object id of the mailbox --- */
 
 enum { URL_KEY_MAILBOX = 16, URL_KEY_SIZE = 32 };

@@ -4,6 +4,7 @@
 #include "store/recover.h"
 #include "store/remote_int.h"
 #include "store/store_int.h"
+#include "store/transfer.h"
 #include "store/upload_int.h"
 
 struct waiter {
@@ -167,6 +168,19 @@ static void open_take(struct opening *o)
     leases_check(a);
 }
 
+void account_settle_transfers(struct account *a)
+{
+    struct store *store = a->store;
+    struct snap *snap;
+    struct transfer t;
+    if (!store->host.unsettled || store->closing || snap_begin(a, &snap))
+        return;
+    int error = snap_transfer_seek(snap, NULL, &t);
+    snap_end(snap);
+    if (error == 0)
+        store->host.unsettled(store->host.ctx, a);
+}
+
 static void opened(struct account *a)
 {
     a->refs++;
@@ -175,6 +189,8 @@ static void opened(struct account *a)
     tell_waiters(a);
     if (a->state == ACCOUNT_AWAKE) {
         writer_kick(a);
+        if (!a->remote)
+            account_settle_transfers(a);
         store_evict(a->store);
     }
     account_unref(a);

@@ -25,6 +25,9 @@ struct store_host {
     void (*work)(void *ctx, void (*run)(void *arg), void (*done)(void *arg), void *arg);
     /* Call fn(arg) on the loop, soon, not from within this call. */
     void (*defer)(void *ctx, void (*fn)(void *arg), void *arg);
+    /* Moves from this account to others were not brought to their end: transfers_settle
+     * (store/transfer.h). NULL: nobody does it. */
+    void (*unsettled)(void *ctx, struct account *account);
 };
 
 struct default_mailbox {

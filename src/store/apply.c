@@ -286,6 +286,22 @@ static int apply_url_key(struct apply *a, const struct op_urlauth_key *op)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
+static int apply_transfer(struct apply *a, const struct op_transfer *op)
+{
+    struct index_transfer t = {.mailbox = op->mailbox, .user = op->user, .name = op->name};
+    autobuf uids = BUF_INIT(BUF_UNLIMITED);
+    int rc;
+
+    if (op->begins) {
+        memcpy(t.id, op->id, sizeof(t.id));
+        ranges_encode(&uids, op->uids);
+        t.uids = buf_span(&uids);
+        return index_transfer_put(a->txn, &t);
+    }
+    rc = index_transfer_del(a->txn, op->id);
+    return apply_error(a, rc, "no such transfer", 0);
+}
+
 static int apply_site(struct apply *a, const struct op *op)
 {
     int rc;
@@ -334,6 +350,8 @@ static int apply_op(struct apply *a, const struct op *op)
         return apply_recent(a, &op->recent);
     case OP_RELOCATE:
         return apply_relocate(a, &op->relocate);
+    case OP_TRANSFER:
+        return apply_transfer(a, &op->transfer);
     case OP_URLAUTH_KEY:
         return apply_url_key(a, &op->urlauth_key);
     case OP_DELIVERY:

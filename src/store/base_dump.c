@@ -154,6 +154,28 @@ static int put_deliveries(struct base_dump *d, uint64_t time_us)
     return end_of_walk(rc);
 }
 
+static int put_transfers(struct base_dump *d)
+{
+    static const unsigned char lowest[TRANSFER_ID_SIZE];
+    struct index_transfer t;
+    int rc = index_transfer_seek(d->txn, lowest, false, &t);
+    while (rc == 0) {
+        autoranges uids = RANGES_INIT;
+        struct reader r = reader_make(t.uids);
+        struct op op = {.kind = OP_TRANSFER,
+                        .transfer = {.begins = true,
+                                     .mailbox = t.mailbox,
+                                     .user = t.user,
+                                     .name = t.name,
+                                     .uids = &uids}};
+        memcpy(op.transfer.id, t.id, sizeof(t.id));
+        rc = ranges_decode(&r, &uids) ? put(d, &op) : ERR_CORRUPT;
+        if (rc == 0)
+            rc = index_transfer_seek(d->txn, t.id, true, &t);
+    }
+    return end_of_walk(rc);
+}
+
 static int put_url_keys(struct base_dump *d)
 {
     static const unsigned char lowest[URL_KEY_MAILBOX];
@@ -367,6 +389,8 @@ int base_dump(struct base_dump *d)
         rc = put_subscriptions(d, s.modseq);
     if (rc == 0)
         rc = put_deliveries(d, s.applied_time);
+    if (rc == 0)
+        rc = put_transfers(d);
     if (rc == 0)
         rc = put_url_keys(d);
     if (rc == 0)

@@ -266,6 +266,27 @@ static int dump_site(struct dump *d)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
+static int dump_transfers(struct dump *d)
+{
+    static const unsigned char lowest[TRANSFER_ID_SIZE];
+    struct index_transfer t;
+    int rc = index_transfer_seek(d->txn, lowest, false, &t);
+
+    for (; rc == 0; rc = index_transfer_seek(d->txn, t.id, true, &t)) {
+        autoranges uids = RANGES_INIT;
+        struct reader r = reader_make(t.uids);
+        if (!ranges_decode(&r, &uids))
+            return ERR_CORRUPT;
+        buf_put_lit(&d->line, "transfer ");
+        buf_put_hex(&d->line, t.id, sizeof(t.id));
+        buf_printf(&d->line, " from %u to " SPAN_FMT " " SPAN_FMT " ", t.mailbox, SPAN_ARG(t.user),
+                   SPAN_ARG(t.name));
+        ranges_put_text(&d->line, &uids);
+        line_end(d);
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 /* Not the keys themselves: whoever reads this has no need of them. */
 static int dump_url_keys(struct dump *d)
 {
@@ -303,6 +324,8 @@ static int dump_all(struct dump *d)
         rc = dump_mailboxes(d);
     if (rc == 0)
         rc = dump_messages(d);
+    if (rc == 0)
+        rc = dump_transfers(d);
     if (rc == 0)
         rc = dump_url_keys(d);
     return rc ? rc : dump_site(d);

@@ -123,6 +123,12 @@ int eval_create_request(struct eval *e) must_check;
 int eval_delete(struct eval *e) must_check;
 int eval_rename(struct eval *e) must_check;
 int eval_subscribe(struct eval *e) must_check; /* and UNSUBSCRIBE */
+int eval_transfer_begin(struct eval *e) must_check;
+int eval_transfer_end(struct eval *e) must_check;
+int eval_transfer_settle(struct eval *e) must_check;
+/* An APPEND that is part of a transfer. ERR_EXISTS: it took effect before; ERR_DENIED: it was
+ * refused for good. */
+int eval_transfer_in(struct eval *e) must_check;
 int eval_url_key(struct eval *e) must_check;
 int eval_special_use(struct eval *e) must_check;
 int eval_metadata(struct eval *e) must_check;

@@ -196,6 +196,7 @@ void lender_free(struct lender *l)
             index_check_readers(index);
             account_release(e->account);
         }
+        account_settle_transfers(e->account);
         lease_free(e);
         pos = 0; /* the map has changed */
     }

@@ -232,6 +232,16 @@ static void put_fields(struct buf *b, const struct op *op)
     case OP_SITE_GONE:
         put_blob(b, op->site_name.user);
         break;
+    case OP_TRANSFER:
+        put_u8(b, op->transfer.begins);
+        buf_put(b, op->transfer.id, sizeof(op->transfer.id));
+        if (op->transfer.begins) {
+            put_varint(b, op->transfer.mailbox);
+            put_blob(b, op->transfer.user);
+            put_blob(b, op->transfer.name);
+            ranges_encode(b, op->transfer.uids);
+        }
+        break;
     case OP_URLAUTH_KEY:
         put_u8(b, op->urlauth_key.present);
         if (op->urlauth_key.present) {
@@ -515,6 +525,16 @@ static bool get_base(struct decoder *d, struct op *op)
     case OP_QUOTA_ROOT:
         op->quota_root.mailbox = get_id(d);
         op->quota_root.root = get_u32(d);
+        return true;
+    case OP_TRANSFER:
+        op->transfer.begins = get_number(d, 1) != 0;
+        get_raw(d, op->transfer.id, sizeof(op->transfer.id));
+        if (op->transfer.begins) {
+            op->transfer.mailbox = get_id(d);
+            op->transfer.user = get_text(d, SITE_NAME_MAX);
+            op->transfer.name = get_text(d, MAILBOX_NAME_MAX);
+            op->transfer.uids = get_uids(d);
+        }
         return true;
     case OP_URLAUTH_KEY:
         op->urlauth_key.present = get_number(d, 1) != 0;

@@ -32,6 +32,7 @@ enum op_kind {
     OP_METADATA = 16,   /* an entry of a mailbox, or of the account, gets a value or goes */
     OP_QUOTA = 17,      /* a quota root and its limits; or it goes */
     OP_QUOTA_ROOT = 18, /* the root that counts a mailbox */
+    OP_TRANSFER = 19, /* messages are about to go to another account, or that is over */
     OP_URLAUTH_KEY = 20,
 
     /* The full state, as compaction writes it at the beginning of a base. */
@@ -209,6 +210,16 @@ struct op_base_settled {
     uint64_t segment; /* the first one of the base */
 };
 
+/* The messages `uids` are about to go into the mailbox `name` of the account of `user`; or, not
+ * begins: whether they went or not, that is over (an OP_EXPUNGE says that they went). */
+struct op_transfer {
+    bool begins;
+    unsigned char id[16];
+    uint32_t mailbox;
+    struct span user, name;
+    const struct ranges *uids;
+};
+
 /* A key of URLAUTH, for the mailbox with that object id. Not present: all keys are void. */
 struct op_urlauth_key {
     bool present;
@@ -257,6 +268,7 @@ struct op {
         struct op_base_end base_end;
         struct op_site_name site_name; /* and GONE: user alone */
         struct op_delivery delivery;
+        struct op_transfer transfer;
         struct op_urlauth_key urlauth_key;
         struct op_base_settled base_settled;
         struct metadata_entry metadata;

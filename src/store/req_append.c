@@ -117,6 +117,8 @@ int eval_append(struct eval *e)
     struct mailbox_info target;
     autoranges replaced = RANGES_INIT;
     int error = r->delivery_id ? delivery(e) : 0;
+    if (error == 0 && r->transfer_id)
+        error = eval_transfer_in(e);
     if (error == ERR_EXISTS) {
         r->result = (struct request_result){.duplicate = true};
         return 0;

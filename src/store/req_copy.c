@@ -60,8 +60,8 @@ static int check_room(struct eval *e)
     if (error || (e->r->kind == REQUEST_MOVE && target.quota_root == e->mailbox.quota_root))
         return error;
     return eval_room(e, target.quota_root,
-                     (uint64_t[QUOTA_RESOURCES]){[QUOTA_STORAGE] = e->copied,
-                                                 [QUOTA_MESSAGE] = e->r->result.count});
+                     (uint64_t[QUOTA_RESOURCES]){
+                         [QUOTA_STORAGE] = e->copied, [QUOTA_MESSAGE] = e->r->result.count});
 }
 
 static int copy_begin(struct eval *e)

@@ -36,10 +36,10 @@ enum request_kind {
     REQUEST_SPECIAL_USE, /* set a mailbox's special uses */
     REQUEST_METADATA,    /* all of `entries`, or none; of mailbox `name` (empty: of the account) */
     REQUEST_QUOTA,       /* limits of the quota root `name` (empty: the account's own) */
-    REQUEST_QUOTA_ROOT,  /* mailbox `name` with its inferiors goes to quota root `new_name`, which is
-                            made if it is missing (empty: the account's own); a root without
-                            mailboxes goes */
-    REQUEST_DERIVED,     /* keep a recomputed derived record; touches the index only, no log */
+    REQUEST_QUOTA_ROOT, /* mailbox `name` with its inferiors goes to quota root `new_name`, which is
+                           made if it is missing (empty: the account's own); a root without
+                           mailboxes goes */
+    REQUEST_DERIVED,    /* keep a recomputed derived record; touches the index only, no log */
     /* A move to another account (store/transfer.h), in three steps: at the source; an APPEND with
      * transfer_id at the destination; at the source. */
     REQUEST_TRANSFER_BEGIN,  /* uids of mailbox are about to go to the mailbox new_name of the user

@@ -131,6 +131,8 @@ struct account *account_find_or_make(struct store *store, const struct account_i
 /* A reference or a hold is gone, a batch or a job has ended: close, reopen or free the account if
  * that is due. The account may be gone afterwards. */
 void account_settle(struct account *a);
+/* Somebody who may have been at work on moves from here to other accounts is gone. */
+void account_settle_transfers(struct account *a);
 /* Index or log cannot be used any more. */
 void account_fail(struct account *a, int error, bool fresh);
 /* As account_open, but of an account that is about to be reopened the state after it. */

@@ -403,7 +403,8 @@ static int put_frame(struct batch *b, size_t ops_start, size_t payload_start, bo
 
 static bool expunges(const struct request *r)
 {
-    return r->kind == REQUEST_EXPUNGE || r->kind == REQUEST_MOVE || r->kind == REQUEST_DELETE ||
+    return r->kind == REQUEST_EXPUNGE || r->kind == REQUEST_MOVE ||
+           r->kind == REQUEST_TRANSFER_END || r->kind == REQUEST_DELETE ||
            r->kind == REQUEST_RENAME || (r->kind == REQUEST_APPEND && r->uids.n);
 }
 

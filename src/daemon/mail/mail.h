@@ -55,8 +55,9 @@ struct mail {
     struct vouchers vouchers;
     struct map questions; /* to other processes: id -> struct question */
     uint64_t next_question;
-    struct map quarantined; /* account id -> struct quarantined (quarantine.c) */
-    size_t openings;        /* connections on their way to a session */
+    struct map quarantined;  /* account id -> struct quarantined (quarantine.c) */
+    struct list settlements; /* transfers.c */
+    size_t openings;         /* connections on their way to a session */
     bool stopping, imap_ended, lmtp_ended;
 };
 
@@ -90,6 +91,12 @@ void mail_remote_free(struct mail *m);  /* after it */
  * ERR_BUSY: its process is away, or it is in quarantine. With a counted reference. */
 typedef void mail_account_done(void *arg, int error, struct account *account);
 void mail_account_of(void *ctx, struct span user, mail_account_done *done, void *arg);
+
+/* transfers.c: settles moves to other accounts, `only` one or all of a source, in the background.
+ */
+void mail_settle(void *ctx, struct account *account, const unsigned char *only);
+void mail_unsettled(void *ctx, struct account *account); /* store_host */
+void mail_settle_end(struct mail *m);                    /* we are stopping */
 
 /* handover.c */
 void mail_on_handover(struct mail *m, const struct message *msg, int fd);

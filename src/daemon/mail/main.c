@@ -121,7 +121,7 @@ static int open_store(struct mail *m, struct err *err)
                                     .open_max = c->store_open_accounts,
                                     .defaults = m->defaults,
                                     .default_count = n};
-    struct store_host host = {m, host_work, host_defer};
+    struct store_host host = {m, host_work, host_defer, mail_unsettled};
     int r = store_new(&options, &host, &m->store, err);
     if (r == 0 && m->daemon->index == 0)
         r = site_open(m->store, err);
@@ -412,6 +412,7 @@ static void on_shutdown(struct daemon *d)
     list_each_safe(p, next, &m->ports, link) port_free(p);
     loop_timer_cancel(&m->tick);
     mail_control_shutdown(m);
+    mail_settle_end(m);
     vouchers_done(&m->vouchers);
     imap_shutdown(&m->imap, on_imap_ended, m);
     lmtp_shutdown(&m->lmtp, on_lmtp_ended, m);
@@ -431,6 +432,7 @@ int main(void)
     list_init(&m.ports);
     list_init(&m.logins);
     list_init(&m.controls);
+    list_init(&m.settlements);
     imap_host_init(&m.imap);
     list_init(&m.lmtp.sessions);
     return daemon_run(ROLE_MAIL, &ops, &m);
