@@ -42,6 +42,9 @@ static int announce_expunges(struct session *s, struct snap *snap, bool *ret_mor
 {
     struct view *v = s->view;
     uint64_t total = ranges_count(&v->expunged);
+    int told = contexts_expunged(s, snap);
+    if (told)
+        return told;
     if ((s->qresync || s->uidonly) && total) {
         condstore_announce_vanished(s);
         return 0;
@@ -100,6 +103,7 @@ static int announce_exists(struct session *s, struct snap *snap, const struct ma
         ranges_subtract(&v->to_push, &v->own);
     }
     ranges_done(&v->own);
+    contexts_arrived(v, v->uidnext, info->uidnext - 1);
     uint32_t exists = info->exists + (uint32_t)ranges_count(&v->expunged);
     bool more = exists != v->exists;
     v->exists = exists;

@@ -4,6 +4,7 @@
 
 #include "base/metrics.h"
 #include "imap/commands.h"
+#include "imap/context.h"
 #include "imap/search.h"
 #include "imap/sort.h"
 #include "imap/trace.h"
@@ -15,28 +16,10 @@ enum {
     SORT_MEMORY = 16, /* times what commands may use: a million messages can be sorted */
 };
 
-struct search_state {
-    struct search_program program;
-    struct view_walk walk;
-    struct ranges uids, seqs; /* what was found */
-    struct sort *sort;        /* of SORT: the same in order */
-    bool sorting;             /* all has been found */
-    /* Mod-sequences: the greatest, and of the first and the last message found. */
-    uint64_t modseq, first_modseq, last_modseq;
-    struct buf scratch;
-    struct buf chunk; /* bytes of the message being read */
-    struct message_location where;
-    struct buf made;         /* a derived record that was not in the index */
-    struct shown open;       /* the message whose bytes are being searched */
-    struct buf open_derived; /* copies: the snapshot they came from is gone by then */
-    unsigned char open_keywords[2 * KEYWORDS_PER_MESSAGE];
-    bool reading; /* `open` is not decided yet */
-    bool damaged;
-};
-
-static void search_cleanup(struct task *t)
+void search_cleanup(struct task *t)
 {
     struct search_state *st = t->data;
+    context_free(st->context);
     search_program_done(&st->program);
     ranges_done(&st->uids);
     ranges_done(&st->seqs);
@@ -67,7 +50,9 @@ static int found(struct search_state *st, const struct shown *m, struct span der
     st->last_modseq = m->row.modseq;
     if (!st->first_modseq)
         st->first_modseq = m->row.modseq;
-    return st->sort ? sort_add(st->sort, m, derived) : 0;
+    if (!st->sort || (st->sorted && ranges_has(st->sorted, m->row.uid)))
+        return 0;
+    return sort_add(st->sort, m, derived);
 }
 
 /* Go on with the bytes of st->open. 1: not finished in this slice. */
@@ -249,26 +234,6 @@ static void answer_sort(struct task *t)
     conn_put_producer(t->session->conn, pull_sorted, sorted_free, src);
 }
 
-/* The sequence set of an ESEARCH answer in the order of the sort (RFC 5267 section 3.1): only
- * ascending runs are joined. */
-static void put_sorted_set(struct buf *b, const struct sort *s, bool uid)
-{
-    bool begin = true;
-    for (size_t i = 0; i < sort_count(s);) {
-        uint32_t first = sort_at(s, i, uid), last = first;
-        while (++i < sort_count(s) && sort_at(s, i, uid) == last + 1)
-            last++;
-        if (!begin)
-            buf_put_byte(b, ',');
-        begin = false;
-        buf_put_u64(b, first);
-        if (last != first) {
-            buf_put_byte(b, ':');
-            buf_put_u64(b, last);
-        }
-    }
-}
-
 /* RFC 9051 section 6.4.4: without RETURN, all results. */
 static unsigned wanted(const struct task *t)
 {
@@ -292,7 +257,7 @@ static uint64_t answered_modseq(struct task *t, unsigned want)
     const struct search_state *st = t->data;
     size_t n = st->sort ? sort_count(st->sort) : 0;
     uint64_t first = st->first_modseq, last = st->last_modseq;
-    if (want & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT))
+    if (want & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT | SEARCH_RETURN_PARTIAL))
         return st->modseq;
     if (n) {
         first = modseq_of(t, sort_at(st->sort, 0, true));
@@ -327,10 +292,12 @@ static void answer_esearch(struct task *t, const struct ranges *numbers)
     if ((want & SEARCH_RETURN_ALL) && numbers->n) {
         buf_put_lit(b, " ALL ");
         if (n)
-            put_sorted_set(b, st->sort, t->command->uid);
+            put_sorted_part(b, st->sort, t->command->uid, 0, n);
         else
             ranges_put_text(b, numbers);
     }
+    if (want & SEARCH_RETURN_PARTIAL)
+        put_partial(b, &t->command->search, st, t->command->uid, numbers);
     if (want & SEARCH_RETURN_COUNT) {
         buf_put_lit(b, " COUNT ");
         buf_put_u64(b, ranges_count(numbers));
@@ -341,14 +308,20 @@ static void answer_esearch(struct task *t, const struct ranges *numbers)
     respond_end(s);
 }
 
-/* RFC 9051 section 6.4.4.1, the table: MIN and MAX alone save just those. */
-static void save_result(struct session *s, unsigned want, const struct ranges *uids)
+/* RFC 9051 section 6.4.4.1, the table: MIN and MAX alone save just those; RFC 9394 section 3.2: so
+ * does PARTIAL. */
+static void save_result(struct session *s, const struct cmd_search *a,
+                        const struct search_state *st)
 {
+    unsigned want = a->ret;
+    const struct ranges *uids = &st->uids;
     ranges_reset(&s->saved);
     if (uids->n == 0)
         return;
-    if ((want & (SEARCH_RETURN_MIN | SEARCH_RETURN_MAX)) &&
+    if ((want & (SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_PARTIAL)) &&
         !(want & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT))) {
+        if (want & SEARCH_RETURN_PARTIAL)
+            partial_save(a, st, &s->saved);
         uint32_t min = uids->v[0].lo, max = uids->v[uids->n - 1].hi;
         if (want & SEARCH_RETURN_MIN)
             ranges_add(&s->saved, min, min);
@@ -366,19 +339,27 @@ static enum step search_end(struct task *t)
     const struct cmd_search *a = &t->command->search;
     const struct ranges *numbers = t->command->uid ? &st->uids : &st->seqs;
     if (a->ret & SEARCH_RETURN_SAVE)
-        save_result(s, a->ret, &st->uids);
-    unsigned shown =
-        SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT;
+        save_result(s, a, st);
+    unsigned shown = SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL |
+                     SEARCH_RETURN_COUNT | SEARCH_RETURN_PARTIAL;
     if (a->sort && !a->has_return)
         answer_sort(t);
     else if (!a->has_return && !s->rev2)
         answer_search(s, numbers, st->program.has_modseq ? st->modseq : 0);
     else if (wanted(t) & shown)
         answer_esearch(t, numbers);
-    if (st->damaged)
+    bool damaged = st->damaged, sorted = a->sort;
+    if (a->ret & SEARCH_RETURN_UPDATE) {
+        if (st->context)
+            context_start(take_ptr(st->context), t);
+        else /* RFC 5267 section 4.3.1 */
+            respond_text(s, "* NO [NOUPDATE \"%.*s\"] Too many contexts", (int)t->command->tag.n,
+                         t->command->tag.p);
+    }
+    if (damaged)
         return task_no(t, "CORRUPTION",
                        "Some messages could not be read; the others were searched");
-    return task_ok(t, NULL, a->sort ? "SORT completed" : "SEARCH completed");
+    return task_ok(t, NULL, sorted ? "SORT completed" : "SEARCH completed");
 }
 
 /* --- the command --- */
@@ -417,6 +398,11 @@ static enum step search_begin(struct task *t, struct snap *snap)
     if (a->sort)
         st->sort =
             sort_new(a->sort, a->n_sort, SORT_MEMORY * t->session->host->settings.command_memory);
+    bool reused = false;
+    if (a->ret & SEARCH_RETURN_UPDATE)
+        st->context = context_new(t, &reused);
+    if (reused) /* RFC 5267 section 4.3 */
+        return task_bad(t, "That tag is in use with UPDATE");
     int rc = search_compile(t, snap, &st->program);
     if (rc)
         return search_failed(t, rc);
@@ -428,7 +414,7 @@ static enum step search_begin(struct task *t, struct snap *snap)
 }
 
 /* Look at messages until the slice is used up: rows are cheap, bytes are not. */
-static int search_slice(struct task *t, struct snap *snap)
+int search_slice(struct task *t, struct snap *snap)
 {
     struct search_state *st = t->data;
     struct view_cursor *c;

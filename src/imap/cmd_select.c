@@ -13,7 +13,7 @@ static void view_changed(struct watch *w)
     v->dirty = true;
     if (v->idle)
         task_wake(v->idle);
-    if (v->session->notify)
+    if (v->session->notify || !list_empty(&v->contexts))
         session_schedule(v->session);
 }
 
@@ -23,6 +23,7 @@ void view_close(struct session *s)
     if (!v)
         return;
     watch_remove(&v->watch);
+    contexts_free(v);
     notify_view_closed(v);
     ranges_done(&v->expunged);
     ranges_done(&v->changed);
@@ -78,6 +79,8 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
 {
     struct view *v = s->view = xnew(struct view);
     v->session = s;
+    list_init(&v->contexts);
+    list_init(&v->pushes);
     v->mailbox = info->id;
     v->name = span_dup(info->name);
     v->uidvalidity = info->uidvalidity;

@@ -30,6 +30,7 @@ enum step cmd_id(struct task *t);
 enum step cmd_language(struct task *t);
 enum step cmd_namespace(struct task *t);
 enum step cmd_notify(struct task *t);
+enum step cmd_cancel_update(struct task *t);
 enum step cmd_idle(struct task *t);
 enum step cmd_compress(struct task *t);
 enum step cmd_select(struct task *t);

@@ -297,6 +297,58 @@ static int tell_mailboxes(struct session *s, struct snap *snap, int *left)
 
 /* --- new messages of the selected mailbox --- */
 
+struct push {
+    struct list link; /* view.pushes */
+    struct ranges uids;
+    char *items;
+};
+
+static void push_add(struct view *v, const struct ranges *uids, char *items)
+{
+    struct push *p = xnew(struct push);
+    ranges_copy(&p->uids, uids);
+    p->items = items;
+    list_init(&p->link);
+    list_push_back(&v->pushes, &p->link);
+}
+
+static void push_free(struct push *p)
+{
+    list_remove(&p->link);
+    ranges_done(&p->uids);
+    free(p->items);
+    free(p);
+}
+
+/* Section 5.2: one FETCH with the items of both. */
+void notify_push(struct session *s, const struct ranges *uids, const char *items)
+{
+    struct view *v = s->view;
+    autoranges both = RANGES_INIT, rest = RANGES_INIT;
+    ranges_copy(&rest, uids);
+    if (s->notify && s->notify->fetch) {
+        ranges_copy(&both, uids);
+        ranges_intersect(&both, &v->to_push);
+        ranges_subtract(&v->to_push, &both);
+        ranges_subtract(&rest, &both);
+    }
+    if (both.n) {
+        autobuf joined = BUF_INIT(BUF_UNLIMITED);
+        buf_put_str(&joined, s->notify->fetch);
+        buf_truncate(&joined, joined.n - 1);
+        buf_put_byte(&joined, ' ');
+        buf_put_str(&joined, items + 1);
+        push_add(v, &both, span_dup(buf_span(&joined)));
+    }
+    if (rest.n)
+        push_add(v, &rest, span_dup(span_str(items)));
+}
+
+bool notify_is_pushing(const struct view *v)
+{
+    return v->push || !list_empty(&v->pushes);
+}
+
 static void push_end(struct view *v)
 {
     if (v->push)
@@ -305,22 +357,30 @@ static void push_end(struct view *v)
 
 void notify_view_closed(struct view *v)
 {
+    struct push *p, *next;
     push_end(v);
+    list_each_safe(p, next, &v->pushes, link) push_free(p);
     ranges_done(&v->own);
     ranges_done(&v->to_push);
 }
 
-/* A FETCH as a client would send it. */
+/* A FETCH as a client would send it. False: there is none to be sent. */
 static bool push_begin(struct session *s)
 {
     struct view *v = s->view;
+    struct push *p = list_first(&v->pushes, struct push, link);
     struct parse_error error;
     autobuf text = BUF_INIT(BUF_UNLIMITED);
+    if (!p && (v->to_push.n == 0 || !notify_fetches(s) || contexts_busy(v)))
+        return false;
     buf_put_lit(&text, "NOTIFY UID FETCH ");
-    ranges_put_text(&text, &v->to_push);
+    ranges_put_text(&text, p ? &p->uids : &v->to_push);
     buf_put_byte(&text, ' ');
-    buf_put_str(&text, s->notify->fetch);
-    ranges_done(&v->to_push);
+    buf_put_str(&text, p ? p->items : s->notify->fetch);
+    if (p)
+        push_free(p);
+    else
+        ranges_done(&v->to_push);
     struct task *t = task_new(s);
     if (command_parse_copy(buf_span(&text), &s->host->settings.parse, &t->arena, &t->command,
                            &error)) { /* more ranges than a command may have */
@@ -338,9 +398,7 @@ static bool push_begin(struct session *s)
 static bool push_run(struct session *s)
 {
     struct view *v = s->view;
-    if (!v || v->gone || !s->notify->fetch)
-        return true;
-    if (!v->push && (v->to_push.n == 0 || !push_begin(s)))
+    if (!v || v->gone || (!v->push && !push_begin(s)))
         return true;
     struct task *t = v->push;
     if (t->state != TASK_RUNNABLE)
@@ -354,7 +412,7 @@ static bool push_run(struct session *s)
     case STEP_DONE:
         push_end(v);
     }
-    return v->to_push.n == 0;
+    return false; /* what waited for it can go on */
 }
 
 void notify_note_own(struct session *s, const struct request *r)
@@ -364,7 +422,8 @@ void notify_note_own(struct session *s, const struct request *r)
         ranges_add(&s->view->own, x->first_uid, x->first_uid + x->count - 1);
 }
 
-bool notify_run(struct session *s)
+/* What has to be said of other mailboxes. False: there is more. */
+static bool tell_others(struct session *s)
 {
     struct notify *n = s->notify;
     int left = LINES_PER_SLICE;
@@ -386,9 +445,15 @@ bool notify_run(struct session *s)
             return false;
         }
     }
+    return !n->counts.n && !n->flags.n && !n->names_count;
+}
+
+bool notify_run(struct session *s)
+{
+    bool done = !s->notify || tell_others(s);
     if (session_full(s))
         return false;
-    return push_run(s) && !n->counts.n && !n->flags.n && !n->names_count;
+    return push_run(s) && done;
 }
 
 /* --- the selected mailbox --- */
@@ -398,9 +463,10 @@ uint32_t notify_selected(const struct session *s)
     return s->notify ? s->notify->selected : NOTIFY_MESSAGE_EVENTS;
 }
 
+/* Without NOTIFY: who has asked for updates of a search hears of their causes as well. */
 bool notify_is_immediate(const struct session *s)
 {
-    return s->notify && s->notify->selected;
+    return s->notify ? s->notify->selected : !list_empty(&s->view->contexts);
 }
 
 bool notify_is_delayed(const struct session *s)

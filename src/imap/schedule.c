@@ -68,7 +68,7 @@ static bool may_push_expunge(struct session *s)
         if (t->state == TASK_QUEUED ? t->effects.uses_seq : t->effects.no_expunge)
             return false;
     }
-    return !notify_is_delayed(s);
+    return s->notify && !notify_is_delayed(s);
 }
 
 /* Whether a command has the session to itself and would be surprised. */
@@ -85,10 +85,14 @@ static bool push_news(struct session *s)
         return false;
     if (is_private(s))
         return true;
-    if (s->view && s->view->dirty && notify_is_immediate(s) &&
+    /* A FETCH for the client tells of what it marks \Seen itself. */
+    if (s->view && s->view->dirty && !s->view->push && notify_is_immediate(s) &&
         !announce(s, may_push_expunge(s) ? ANNOUNCE_EXPUNGE : ANNOUNCE_NO_EXPUNGE))
         return false;
-    return s->closing || notify_run(s);
+    if (s->closing)
+        return true;
+    bool done = contexts_run(s);
+    return (session_full(s) || notify_run(s)) && done;
 }
 
 static void task_free(struct task *t)
@@ -261,7 +265,8 @@ void schedule_run(struct session *s)
         return;
     if (ended)
         session_task_ended(s);
-    bool news = s->notify && !s->closing && !push_news(s);
+    bool wants = s->notify || (s->view && !list_empty(&s->view->contexts));
+    bool news = wants && !s->closing && !push_news(s);
     session_count_state(s);
     if (s->closing)
         return;

@@ -37,7 +37,8 @@ enum search_op {
 struct judge_key {
     enum search_op op;
     uint16_t mask, want;
-    uint32_t number; /* keyword id or term */
+    uint32_t number;  /* keyword id or term */
+    struct span name; /* of a keyword that is not there yet; lives with the command */
     uint64_t size;
     int64_t from, to; /* days since 1970-01-01 */
     struct ranges uids;
@@ -62,6 +63,8 @@ struct search_program {
 /* From the command, for the view as it is now. 0; ERR_INVALID: a sequence number that does not
  * exist; ERR_DENIED: unknown charset; ERR_LIMIT: too many text keys. */
 int search_compile(struct task *t, struct snap *snap, struct search_program *ret) must_check;
+/* Keywords may have come into being since. */
+void search_program_refresh(struct search_program *p, struct snap *snap);
 void search_program_done(struct search_program *p);
 
 enum verdict { VERDICT_NO, VERDICT_YES, VERDICT_MAYBE };

@@ -74,6 +74,11 @@ static void emit_set(struct compiler *c, const struct search_node *n)
     int rc = view_resolve(c->task->session, c->snap, &n->set, n->key == KEY_UID, &k->uids);
     if (rc)
         c->error = rc;
+    /* What is to come is above "5:*"; a lone "*" stays the message that it is now. */
+    uint32_t star = n->set.star;
+    if (rc == 0 && n->key == KEY_UID && star && star != UINT32_MAX &&
+        (c->task->command->search.ret & SEARCH_RETURN_UPDATE))
+        ranges_add(&k->uids, MAX(star, c->task->session->view->uidnext), UINT32_MAX);
 }
 
 static void emit_flag(struct compiler *c, const struct search_node *n)
@@ -91,6 +96,16 @@ static void emit_keyword(struct compiler *c, const struct search_node *n)
     struct judge_key *k = emit(c, SEARCH_KEYWORD);
     uint16_t id;
     k->number = snap_keyword_find(c->snap, n->text, &id) ? UINT32_MAX : id;
+    k->name = n->text;
+}
+
+void search_program_refresh(struct search_program *p, struct snap *snap)
+{
+    uint16_t id;
+    for (size_t i = 0; i < p->count; i++)
+        if (p->keys[i].op == SEARCH_KEYWORD && p->keys[i].number == UINT32_MAX &&
+            snap_keyword_find(snap, p->keys[i].name, &id) == 0)
+            p->keys[i].number = id;
 }
 
 static void emit_leaf(struct compiler *c, const struct search_node *n)

@@ -73,7 +73,9 @@ struct view {
     uint64_t told_from;    /* NOTIFY may hide changes: none before this MODSEQ (0: none at all) */
     struct ranges own;     /* NOTIFY: messages that this session has made */
     struct ranges to_push; /* NOTIFY: new messages that are to be fetched for the client */
-    struct task *push;     /* ... and are just being */
+    struct list pushes;    /* the same for contexts, which go first */
+    struct task *push;     /* what is just being fetched */
+    struct list contexts;  /* RFC 5267 */
 };
 
 /* --- tasks --- */
@@ -285,10 +287,24 @@ bool notify_is_delayed(const struct session *s);   /* ... but EXPUNGE only then 
 bool notify_fetches(const struct session *s);
 /* STATUS, LIST and FETCH that are due. False: not everything has been said; the output is full. */
 bool notify_run(struct session *s);
+/* Fetch these messages for the client, with the items of NOTIFY if that wants them, too. */
+void notify_push(struct session *s, const struct ranges *uids, const char *items);
+bool notify_is_pushing(const struct view *v);
 void notify_free(struct session *s);
 void notify_view_closed(struct view *v);
 /* The session's own change took effect. */
 void notify_note_own(struct session *s, const struct request *r);
+
+/* --- context.c: RFC 5267 --- */
+/* The store has changes of shown messages with UIDs below `below`. */
+void contexts_changed(struct view *v, const struct ranges *changed, uint32_t below);
+/* EXISTS has told of these. */
+void contexts_arrived(struct view *v, uint32_t lo, uint32_t hi);
+/* Takes the view's expunged messages off them, before EXPUNGE is said. */
+int contexts_expunged(struct session *s, struct snap *snap) must_check;
+bool contexts_run(struct session *s); /* false: call again */
+bool contexts_busy(const struct view *v);
+void contexts_free(struct view *v);
 
 /* --- condstore.c: RFC 7162 --- */
 /* A CONDSTORE enabling command (section 3.1). */

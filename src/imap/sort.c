@@ -205,3 +205,45 @@ uint32_t sort_at(const struct sort *s, size_t i, bool uid)
 {
     return uid ? s->items[i].uid : s->items[i].seq;
 }
+
+/* --- going on --- */
+
+void sort_keep(struct sort *s)
+{
+    free(take_ptr(s->other));
+    s->items = xrealloc_array(s->items, MAX(s->count, (size_t)1), sizeof(*s->items));
+    s->cap = MAX(s->count, (size_t)1);
+}
+
+/* Equal ones stand in the mailbox's order. */
+static bool belongs_before(const struct sort *s, const struct item *b, const struct item *a)
+{
+    return comes_before(s, b, a) || (!comes_before(s, a, b) && b->uid < a->uid);
+}
+
+size_t sort_settle(struct sort *s, size_t settled)
+{
+    struct item item = s->items[settled];
+    size_t lo = 0, hi = settled;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (belongs_before(s, &item, &s->items[mid]))
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    memmove(&s->items[lo + 1], &s->items[lo], (settled - lo) * sizeof(item));
+    s->items[lo] = item;
+    return lo;
+}
+
+size_t sort_remove(struct sort *s, uint32_t uid)
+{
+    size_t at = 0;
+    while (at < s->count && s->items[at].uid != uid)
+        at++;
+    if (at == s->count)
+        return SIZE_MAX;
+    memmove(&s->items[at], &s->items[at + 1], (--s->count - at) * sizeof(*s->items));
+    return at;
+}

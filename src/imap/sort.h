@@ -18,6 +18,13 @@ bool sort_needs_derived(const struct sort *s);
 int sort_add(struct sort *s, const struct shown *m, struct span derived) must_check;
 /* True when everything is in order; false: call again. Nothing is added any more. */
 bool sort_step(struct sort *s);
+/* After the last sort_step, for one that goes on: sort_add, then sort_settle, which moves the first
+ * of those that were added to its place and returns that (from 0). sort_keep: before the first
+ * sort_add. */
+void sort_keep(struct sort *s);
+size_t sort_settle(struct sort *s, size_t settled);
+/* Returns where it was, or SIZE_MAX. */
+size_t sort_remove(struct sort *s, uint32_t uid);
 size_t sort_count(const struct sort *s);
 /* The i-th message: its UID, or its number when it was added. */
 uint32_t sort_at(const struct sort *s, size_t i, bool uid);

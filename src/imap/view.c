@@ -31,6 +31,7 @@ int view_absorb(struct view *v, struct snap *snap)
     if (rc == 0) {
         add_clamped(&v->expunged, &changes.expunged, v->uidnext);
         add_clamped(&v->changed, &changes.changed, v->uidnext);
+        contexts_changed(v, &changes.changed, v->uidnext);
         if (!v->told_from)
             v->told_from = v->modseq;
         v->modseq = changes.modseq;

@@ -63,6 +63,8 @@ static const struct {
     {"INPROGRESS", AFTER},
     {"NOTIFY", AFTER},
     {"COMPRESS=DEFLATE", AFTER},
+    {"CONTEXT=SEARCH", AFTER},
+    {"CONTEXT=SORT", AFTER},
     {"UIDONLY", AFTER},
     {"UTF8=ACCEPT", AFTER | IF_UTF8_ACCEPT},
     {"UTF8=ONLY", AFTER | IF_UTF8_ONLY},

@@ -62,7 +62,8 @@ enum command_id {
     CMD_COPY,
     CMD_MOVE,
     CMD_REPLACE,
-    CMD_NOTIFY, /* authenticated */
+    CMD_NOTIFY,       /* authenticated */
+    CMD_CANCELUPDATE, /* selected */
     CMD_COUNT,
 };
 
@@ -301,6 +302,16 @@ enum search_return {
     SEARCH_RETURN_ALL = 1 << 2,
     SEARCH_RETURN_COUNT = 1 << 3,
     SEARCH_RETURN_SAVE = 1 << 4,
+    SEARCH_RETURN_PARTIAL = 1 << 5,
+    SEARCH_RETURN_UPDATE = 1 << 6,
+    SEARCH_RETURN_CONTEXT = 1 << 7,
+};
+
+/* Places among results, from 1 (RFC 5267 section 4.4), or from the end (RFC 9394 section 3.1). */
+struct wire_partial {
+    bool from_end;
+    uint32_t first, last; /* first <= last */
+    struct span text;     /* as it was sent: "1:500", "-1:-100" */
 };
 
 enum sort_key { /* RFC 5256 section 3, RFC 5957 section 4 */
@@ -323,9 +334,11 @@ struct sort_criterion {
 struct cmd_search {                    /* SEARCH, SORT */
     const struct sort_criterion *sort; /* of SORT, else NULL */
     unsigned n_sort;
-    bool has_return;     /* RETURN (...) was given: answer ESEARCH; RETURN () leaves ret ALL */
-    uint32_t ret;        /* SEARCH_RETURN_ */
-    struct span charset; /* empty: not given */
+    bool has_return; /* RETURN (...) was given: answer ESEARCH; RETURN () leaves ret ALL */
+    uint32_t ret;    /* SEARCH_RETURN_ */
+    struct wire_partial partial; /* SEARCH_RETURN_PARTIAL */
+    struct span update;          /* FETCH items behind UPDATE, "(UID FLAGS)"; empty: none */
+    struct span charset;         /* empty: not given */
     const struct search_node *nodes;
     uint32_t n_nodes;
 };

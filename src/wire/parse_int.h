@@ -142,6 +142,8 @@ int parse_sort(struct parse *p, struct command *c);
 int parse_fetch(struct parse *p, struct command *c);
 int parse_fetch_items(struct parse *p, struct cmd_fetch *fetch);
 int parse_notify(struct parse *p, struct command *c);
+/* RFC 9394 section 4: partial-range */
+int parse_partial_range(struct parse *p, struct wire_partial *ret);
 int parse_cancel_update(struct parse *p, struct command *c);
 int parse_store(struct parse *p, struct command *c);
 int parse_copy(struct parse *p, struct command *c);

@@ -358,9 +358,66 @@ static int parse_program(struct parse *p, struct cmd_search *search)
 /* ---- what stands before the keys ---- */
 
 static const struct keyword return_options[] = {
-    {"MIN", SEARCH_RETURN_MIN},     {"MAX", SEARCH_RETURN_MAX},   {"ALL", SEARCH_RETURN_ALL},
-    {"COUNT", SEARCH_RETURN_COUNT}, {"SAVE", SEARCH_RETURN_SAVE},
+    {"MIN", SEARCH_RETURN_MIN},       {"MAX", SEARCH_RETURN_MAX},
+    {"ALL", SEARCH_RETURN_ALL},       {"COUNT", SEARCH_RETURN_COUNT},
+    {"SAVE", SEARCH_RETURN_SAVE},     {"PARTIAL", SEARCH_RETURN_PARTIAL},
+    {"UPDATE", SEARCH_RETURN_UPDATE}, {"CONTEXT", SEARCH_RETURN_CONTEXT},
 };
+
+/* One number of a range, perhaps negative. */
+static int parse_place(struct parse *p, bool *ret_from_end, uint32_t *ret)
+{
+    uint64_t v;
+    bool from_end = parse_take(p, '-');
+    int rc = parse_number64(p, "a range like 1:100", &v);
+    if (rc == 0 && (v == 0 || v > UINT32_MAX))
+        rc = parse_fail(p, ERR_INVALID, "places are from 1 to 4294967295");
+    if (rc == 0) {
+        *ret_from_end = from_end;
+        *ret = (uint32_t)v;
+    }
+    return rc;
+}
+
+int parse_partial_range(struct parse *p, struct wire_partial *ret)
+{
+    const char *start = p->p;
+    bool first_end, last_end;
+    uint32_t first, last;
+    int rc = parse_place(p, &first_end, &first);
+    if (rc == 0)
+        rc = parse_byte(p, ':', "a range like 1:100");
+    if (rc == 0)
+        rc = parse_place(p, &last_end, &last);
+    if (rc == 0 && first_end != last_end)
+        rc = parse_fail(p, ERR_INVALID, "a range is from the beginning or from the end");
+    if (rc)
+        return rc;
+    ret->from_end = first_end;
+    ret->first = MIN(first, last);
+    ret->last = MAX(first, last);
+    ret->text = span_make(start, (size_t)(p->p - start));
+    return 0;
+}
+
+/* What follows the name of an option. */
+static int parse_return_argument(struct parse *p, struct cmd_search *search, uint32_t option)
+{
+    int rc = 0;
+    if (option == SEARCH_RETURN_PARTIAL) {
+        p->after = "PARTIAL";
+        rc = parse_sp(p, "a range like 1:100");
+        if (rc == 0)
+            rc = parse_partial_range(p, &search->partial);
+    } else if (option == SEARCH_RETURN_UPDATE && p->end - p->p > 1 && p->p[0] == ' ' &&
+               p->p[1] == '(') { /* RFC 5465 section 8 */
+        struct cmd_fetch ignored = {0};
+        const char *start = ++p->p;
+        rc = parse_fetch_items(p, &ignored);
+        search->update = span_make(start, (size_t)(p->p - start));
+    }
+    return rc;
+}
 
 /* Behind "RETURN": SP "(" [option *(SP option)] ")" */
 static int parse_return(struct parse *p, struct cmd_search *search)
@@ -385,7 +442,17 @@ static int parse_return(struct parse *p, struct cmd_search *search)
         if (i < 0)
             return parse_fail(p, ERR_INVALID, "unknown SEARCH return option \"%s\"",
                               parse_excerpt(name).text);
-        search->ret |= return_options[i].value;
+        uint32_t option = return_options[i].value;
+        /* RFC 5267 section 4.4: one PARTIAL, or one ALL */
+        uint32_t once =
+            SEARCH_RETURN_PARTIAL | (option == SEARCH_RETURN_PARTIAL ? SEARCH_RETURN_ALL : 0);
+        if ((option & (SEARCH_RETURN_PARTIAL | SEARCH_RETURN_ALL)) && (search->ret & once))
+            return parse_fail(p, ERR_INVALID,
+                              "PARTIAL goes neither with ALL nor with another PARTIAL");
+        search->ret |= option;
+        rc = parse_return_argument(p, search, option);
+        if (rc)
+            return rc;
         p->after = "a return option";
     } while (parse_take(p, ' '));
     return parse_byte(p, ')', "\")\"");

@@ -194,6 +194,8 @@ COMMANDS = [
     ('CHECK', 'sel', ''),
     ('CAPABILITY', '', ''),
     ('NOTIFY NONE', '', 'sel'),
+    ('CANCELUPDATE "none"', '', 'sel'),
+    ('UID SEARCH RETURN (PARTIAL 2:3) FLAGGED', 'sel set flags', 'answer:search'),
     ('NOTIFY SET STATUS (mailboxes {o} (MessageNew MessageExpunge))', 'names other', 'sel'),
     ('NAMESPACE', '', ''),
     ('FETCH 1:* (UID FLAGS)', 'sel set flags', ''),

@@ -157,10 +157,16 @@ static void put_node(struct buf *b, const struct search_node *node)
 /* Depth first along child and next; parents come before their children in the array. */
 static void put_search(struct buf *b, const struct cmd_search *s)
 {
-    static const char *const options[] = {"MIN", "MAX", "ALL", "COUNT", "SAVE"};
+    static const char *const options[] = {"MIN",  "MAX",     "ALL",    "COUNT",
+                                          "SAVE", "PARTIAL", "UPDATE", "CONTEXT"};
     if (s->has_return) {
         buf_put_lit(b, " RETURN");
         put_bits(b, s->ret, options, ARRAY_LEN(options));
+        if (s->ret & SEARCH_RETURN_PARTIAL)
+            buf_printf(b, " %s%u-%u " SPAN_FMT, s->partial.from_end ? "end " : "", s->partial.first,
+                       s->partial.last, SPAN_ARG(s->partial.text));
+        if (s->update.n)
+            put_text(b, s->update);
         buf_put_lit(b, ";");
     }
     if (s->charset.n)
@@ -297,6 +303,9 @@ static void put_arguments(struct buf *b, const struct command *c)
     case CMD_MOVE:
         put_set(b, &c->copy.set);
         put_text(b, c->copy.name);
+        break;
+    case CMD_CANCELUPDATE:
+        put_texts(b, c->cancel.tags, c->cancel.n);
         break;
     case CMD_NOTIFY:
         put_notify(b, &c->notify);

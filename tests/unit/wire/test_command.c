@@ -392,6 +392,19 @@ static void search_errors(void **state)
     (void)state;
     BAD("a SEARCH", "expected a SEARCH key after SEARCH");
     BAD("a SEARCH FOO", "unknown SEARCH key \"FOO\"");
+    OK("A02 UID SEARCH RETURN (PARTIAL 24000:23500) ALL",
+       "A02 UID SEARCH RETURN PARTIAL 23500-24000 24000:23500; AND ( ALL )");
+    OK("A SEARCH RETURN (PARTIAL -1:-100 COUNT) ALL",
+       "A SEARCH RETURN COUNT PARTIAL end 1-100 -1:-100; AND ( ALL )");
+    OK("a SEARCH RETURN (UPDATE (UID BODY.PEEK[HEADER]) CONTEXT) ALL",
+       "a SEARCH RETURN UPDATE CONTEXT [(UID BODY.PEEK[HEADER])]; AND ( ALL )");
+    BAD("a SEARCH RETURN (PARTIAL) ALL", "expected a range like 1:100 after PARTIAL");
+    BAD("a SEARCH RETURN (PARTIAL 1:-2) ALL", "a range is from the beginning or from the end");
+    BAD("a SEARCH RETURN (PARTIAL 0:2) ALL", "places are from 1 to 4294967295");
+    BAD("a SEARCH RETURN (ALL PARTIAL 1:2) ALL",
+        "PARTIAL goes neither with ALL nor with another PARTIAL");
+    OK("B04 CANCELUPDATE \"B01\" \"B02\"", "B04 CANCELUPDATE [B01] [B02]");
+    BAD("B04 CANCELUPDATE", "expected a tag in quotes after CANCELUPDATE");
     BAD("a SEARCH RETURN (MIN)", "expected a SEARCH key after the return options");
     BAD("a SEARCH RETURN (FOO) ALL", "unknown SEARCH return option \"FOO\"");
     BAD("a SEARCH RETURN MIN ALL", "expected a list of return options after RETURN, found \"MIN\"");
