@@ -398,7 +398,7 @@ static void search_errors(void **state)
        "A SEARCH RETURN COUNT PARTIAL end 1-100 -1:-100; AND ( ALL )");
     OK("a SEARCH RETURN (UPDATE (UID BODY.PEEK[HEADER]) CONTEXT) ALL",
        "a SEARCH RETURN UPDATE CONTEXT [(UID BODY.PEEK[HEADER])]; AND ( ALL )");
-    BAD("a SEARCH RETURN (PARTIAL) ALL", "expected a range like 1:100 after PARTIAL");
+    BAD("a SEARCH RETURN (PARTIAL) ALL", "expected a range like 1:100 after PARTIAL, found \")\"");
     BAD("a SEARCH RETURN (PARTIAL 1:-2) ALL", "a range is from the beginning or from the end");
     BAD("a SEARCH RETURN (PARTIAL 0:2) ALL", "places are from 1 to 4294967295");
     BAD("a SEARCH RETURN (ALL PARTIAL 1:2) ALL",
