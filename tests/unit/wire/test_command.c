@@ -404,7 +404,7 @@ static void search_errors(void **state)
     BAD("a SEARCH RETURN (ALL PARTIAL 1:2) ALL",
         "PARTIAL goes neither with ALL nor with another PARTIAL");
     OK("B04 CANCELUPDATE \"B01\" \"B02\"", "B04 CANCELUPDATE [B01] [B02]");
-    BAD("B04 CANCELUPDATE", "expected a tag in quotes after CANCELUPDATE");
+    BAD("a CANCELUPDATE", "expected a tag in quotes after CANCELUPDATE");
     BAD("a SEARCH RETURN (MIN)", "expected a SEARCH key after the return options");
     BAD("a SEARCH RETURN (FOO) ALL", "unknown SEARCH return option \"FOO\"");
     BAD("a SEARCH RETURN MIN ALL", "expected a list of return options after RETURN, found \"MIN\"");
