@@ -90,11 +90,11 @@ struct conf {
     struct conf_list auth_mta_listen;                    /* paths */
     const char *auth_mta_mode, *auth_mta_group;
 
-    uint64_t imap_literal; /* enum conf_literal */
-    uint64_t imap_utf8;    /* enum conf_utf8 */
+    uint64_t imap_literal;  /* enum conf_literal */
+    uint64_t imap_utf8;     /* enum conf_utf8 */
     uint64_t imap_language; /* 0: English, 1: Russian */
     bool imap_side_by_side;
-    struct conf_list imap_in_order_clients;
+    struct conf_list imap_in_order_clients, imap_submit_users, imap_stream_users;
     uint64_t imap_idle_timeout;
     uint64_t imap_progress_interval; /* milliseconds */
     uint64_t imap_line_max, imap_literal_max, imap_command_memory;

@@ -240,6 +240,12 @@ const struct setting conf_settings[] = {
            "only, whatever has to do with mail is refused until then."),
     CHOICE("imap.language", imap_language, "en", "en ru",
            "Language of texts for clients that ask for the \"default\" one (RFC 5255)."),
+    LIST("imap.submit_users", imap_submit_users, "[]",
+         "Users as which submission servers log in (BURL): they may fetch what users' URLs with "
+         "the\n"
+         "access identifier submit+ point to (RFC 4467)."),
+    LIST("imap.stream_users", imap_stream_users, "[]",
+         "The same for media servers and the access identifier stream (RFC 5593)."),
     BOOLEAN("imap.side_by_side", imap_side_by_side, "true",
             "Run pipelined commands side by side where RFC 9051 section 5.5 allows it."),
     LIST("imap.in_order_clients", imap_in_order_clients, "[]",

@@ -21,21 +21,39 @@ enum step task_bad_url(struct task *t, struct span url)
     return task_no(t, code.p, "That URL names no message or part here; nothing was stored");
 }
 
+/* What a URL without a mailbox means is the selected one. */
+static int find_mailbox(struct session *s, const struct imap_url *url, uint32_t *ret)
+{
+    autosnap *snap = NULL;
+    struct mailbox_info info;
+    if (!url->has_mailbox) {
+        if (!s->view || s->view->gone)
+            return ERR_NOT_FOUND;
+        *ret = s->view->mailbox;
+        return 0;
+    }
+    int rc = snap_begin(s->account, &snap);
+    if (rc == 0)
+        rc = url_mailbox_find(snap, url, &info);
+    if (rc == 0)
+        *ret = info.id;
+    return rc;
+}
+
 /* RFC 4469 section 3: relative URLs alone, seen from the selected mailbox. */
 static int open_url(struct task *t, struct catenate *c, struct span text)
 {
     struct session *s = t->session;
     struct imap_url url;
     const char *why;
-    struct account *account;
-    uint32_t mailbox;
+    uint32_t mailbox = 0;
     int rc = imap_url_parse(text, &s->host->settings.parse, &t->arena, &url, &why);
     if (rc == 0 && (url.absolute || url.access != URL_ACCESS_NONE))
         rc = ERR_INVALID;
     if (rc == 0)
-        rc = url_mailbox_find(s, &url, &account, &mailbox);
+        rc = find_mailbox(s, &url, &mailbox);
     if (rc == 0)
-        rc = url_data_open(account, mailbox, &url, &c->source);
+        rc = url_data_open(s->account, mailbox, &url, &c->source);
     c->open = rc == 0;
     c->at = 0;
     if (rc != ERR_NOT_FOUND && rc != ERR_INVALID)

@@ -97,6 +97,7 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
         rc = put_first_unseen(s, snap, info);
     respond_text(s, "* OK [UIDVALIDITY %u] UIDs are valid", v->uidvalidity);
     respond_text(s, "* OK [UIDNEXT %u] Predicted next UID", v->uidnext);
+    respond_text(s, "* OK [URLMECH INTERNAL] URLs can be signed"); /* RFC 4467 section 6 */
     condstore_put_highest(s);
     struct buf *id = respond_begin(s);
     buf_put_lit(id, "* OK [");

@@ -22,7 +22,10 @@ struct imap_settings {
     struct parse_limits parse;
     enum capability_utf8 utf8;
     enum language language; /* of those who ask for "default" */
-    bool side_by_side;      /* run unambiguous commands side by side (RFC 9051 section 5.5) */
+    /* Who may redeem URLs for the submission service and for players (RFC 4467, RFC 5593): user
+     * names, NULL-terminated, or NULL. */
+    const char *const *submit_users, *const *stream_users;
+    bool side_by_side; /* run unambiguous commands side by side (RFC 9051 section 5.5) */
     const char *const
         *in_order_clients;       /* ID names for which it is off; NULL-terminated, or NULL */
     size_t command_memory;       /* octets that one command may use while it is parsed and runs */
@@ -46,7 +49,12 @@ struct imap_host {
     struct list awaited;              /* private, like the next: tasks that wait for the writer */
     struct loop_timer progress_timer; /* set while there are some */
     struct trace_rule *traces;        /* imap/trace.h */
-    void (*drained)(void *arg);       /* imap_shutdown's */
+    /* The account of another user; done is called later, with 0 and a counted reference, or why not
+     * (ERR_NOT_FOUND, ERR_BUSY). NULL: there are no other users. */
+    void (*account_of)(void *ctx, struct span user,
+                       void (*done)(void *arg, int error, struct account *account), void *arg);
+    void *account_ctx;
+    void (*drained)(void *arg); /* imap_shutdown's */
     void *drained_arg;
 };
 

@@ -1,34 +1,20 @@
 #include "imap/url_data.h"
 
+#include "message/part_structure.h"
 #include "store/names.h"
 
-static int find_named(struct snap *snap, struct span given, struct mailbox_info *ret)
+int url_mailbox_find(struct snap *snap, const struct imap_url *url, struct mailbox_info *ret)
 {
     autobuf name = BUF_INIT(4 * MAILBOX_NAME_MAX);
-    int rc = mailbox_name_normalise(&name, given);
+    if (!url->has_mailbox)
+        return ERR_NOT_FOUND;
+    int rc = mailbox_name_normalise(&name, url->mailbox);
     if (rc)
         return rc == ERR_LIMIT ? ERR_NOT_FOUND : rc;
-    return snap_mailbox_find(snap, buf_span(&name), ret);
-}
-
-int url_mailbox_find(struct session *s, const struct imap_url *url, struct account **ret_account,
-                     uint32_t *ret_mailbox)
-{
-    autosnap *snap = NULL;
-    struct mailbox_info info;
-    if (!url->has_mailbox && (!s->view || s->view->gone))
-        return ERR_NOT_FOUND;
-    int rc = snap_begin(s->account, &snap);
-    if (rc == 0)
-        rc = url->has_mailbox ? find_named(snap, url->mailbox, &info)
-                              : snap_mailbox(snap, s->view->mailbox, &info);
+    rc = snap_mailbox_find(snap, buf_span(&name), ret);
     if (rc)
         return rc;
-    if (url->uidvalidity && url->uidvalidity != info.uidvalidity)
-        return ERR_NOT_FOUND;
-    *ret_account = s->account;
-    *ret_mailbox = info.id;
-    return 0;
+    return url->uidvalidity && url->uidvalidity != ret->uidvalidity ? ERR_NOT_FOUND : 0;
 }
 
 static const enum section_text section_texts[] = {
@@ -69,6 +55,18 @@ static int choose_bytes(struct url_data *d, const struct fetch_section *sec, str
     return 0;
 }
 
+/* The record, from the index or made anew. */
+static int find_derived(struct url_data *d, struct snap *snap, struct buf *made, struct span *ret)
+{
+    int rc = snap_derived(snap, d->message_id, ret);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    rc = account_derive(d->account, d->message_id, made);
+    if (rc == 0)
+        *ret = buf_span(made);
+    return rc;
+}
+
 static int find_message(struct url_data *d, uint32_t mailbox, uint32_t uid, struct buf *made,
                         struct span *ret_derived, struct snap *snap)
 {
@@ -80,11 +78,7 @@ static int find_message(struct url_data *d, uint32_t mailbox, uint32_t uid, stru
     if (rc)
         return rc;
     d->message_id = row.message_id;
-    rc = snap_derived(snap, row.message_id, ret_derived);
-    if (rc == ERR_NOT_FOUND) {
-        rc = account_derive(d->account, row.message_id, made);
-        *ret_derived = buf_span(made);
-    }
+    rc = find_derived(d, snap, made, ret_derived);
     if (rc == 0 && derived_info(*ret_derived, &info) == 0)
         d->access.has_nul = info.has_nul;
     return rc;
@@ -97,7 +91,7 @@ int url_data_open(struct account *account, uint32_t mailbox, const struct imap_u
     struct url_data d = {.account = account, .fields = BUF_INIT(BUF_UNLIMITED)};
     autobuf made = BUF_INIT(BUF_UNLIMITED);
     autosnap *snap = NULL;
-    struct span derived;
+    struct span derived = SPAN_EMPTY;
     d.access.account = account;
     int rc = snap_begin(account, &snap);
     if (rc == 0)
@@ -118,12 +112,40 @@ int url_data_open(struct account *account, uint32_t mailbox, const struct imap_u
     return 0;
 }
 
+/* A header, or a text without its header, is no MIME part: it is shown as octets. */
+static void put_octets_structure(struct url_data *d)
+{
+    buf_printf(&d->structure, "(\"APPLICATION\" \"OCTET-STREAM\" NIL NIL NIL \"8BIT\" %llu)",
+               (unsigned long long)d->length);
+}
+
+int url_data_structure(struct url_data *d, const struct imap_url *url)
+{
+    autobuf made = BUF_INIT(BUF_UNLIMITED);
+    autosnap *snap = NULL;
+    struct span derived = SPAN_EMPTY, part;
+    buf_init(&d->structure, BUF_UNLIMITED);
+    if (!d->is_part) {
+        put_octets_structure(d);
+        return 0;
+    }
+    int rc = snap_begin(d->account, &snap);
+    if (rc == 0)
+        rc = find_derived(d, snap, &made, &derived);
+    if (rc == 0)
+        rc = derived_part_structure(derived, url->section.part, url->section.n_part, &part);
+    if (rc == 0)
+        buf_put_span(&d->structure, part);
+    return rc;
+}
+
 void url_data_done(struct url_data *d)
 {
     if (!d->account)
         return;
     account_unref(take_ptr(d->account));
     buf_done(&d->fields);
+    buf_done(&d->structure);
 }
 
 /* Compaction may have moved the message between two slices; one that was expunged meanwhile stays

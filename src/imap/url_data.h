@@ -15,19 +15,21 @@ struct url_data {
     uint64_t offset, length; /* of the bytes that are meant, PARTIAL considered */
     struct buf fields;       /* chosen header fields; else the bytes are the message's */
     bool chosen;
+    struct buf structure;  /* url_data_structure */
     bool whole;            /* BODY[] of the message */
     struct mime_part part; /* that the section names */
     bool is_part;          /* all of a MIME part's body, or of the message */
 };
 
-/* The mailbox that a URL names on this server, for this session; the selected one where it names
- * none. ERR_NOT_FOUND: no such mailbox, or its UIDVALIDITY is another one. *ret_account is not
- * counted. */
-int url_mailbox_find(struct session *s, const struct imap_url *url, struct account **ret_account,
-                     uint32_t *ret_mailbox) must_check;
+/* The mailbox that a URL names. ERR_NOT_FOUND: none, or its UIDVALIDITY is another one;
+ * ERR_INVALID: that cannot be a name. */
+int url_mailbox_find(struct snap *snap, const struct imap_url *url,
+                     struct mailbox_info *ret) must_check;
 /* The message of that UID in a mailbox of the account. ERR_NOT_FOUND: no such message or part. */
 int url_data_open(struct account *account, uint32_t mailbox, const struct imap_url *url,
                   struct url_data *ret) must_check;
+/* Its body structure (RFC 5524) into d->structure. */
+int url_data_structure(struct url_data *d, const struct imap_url *url) must_check;
 void url_data_done(struct url_data *d);
 /* The next n bytes from `at` on, counted from the beginning of what is meant. */
 int url_data_read(struct url_data *d, uint64_t at, size_t n, struct buf *to) must_check;

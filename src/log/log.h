@@ -122,9 +122,6 @@ int log_sync_end(struct log *log, struct log_sync *s, struct err *err) must_chec
 struct log_external;
 int log_external_begin(struct log *log, struct log_external **ret, struct err *err) must_check;
 int log_external_write(struct log_external *x, struct span bytes, struct err *err) must_check;
-/* Exactly n of the bytes written so far. */
-int log_external_read(struct log_external *x, uint64_t off, size_t n, void *to,
-                      struct err *err) must_check;
 int log_external_sync_run(struct log_external *x); /* any thread; 0 or ERR_IO */
 /* After a successful sync: the payload's position, to be linked by a frame. The object is freed.
  * One whose link never came (a crash) stays as LOG_SEGMENT_EXTERNAL until the store drops it. */

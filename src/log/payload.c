@@ -125,21 +125,6 @@ int log_external_write(struct log_external *x, struct span bytes, struct err *er
     return 0;
 }
 
-int log_external_read(struct log_external *x, uint64_t off, size_t n, void *to, struct err *err)
-{
-    struct log_fs *fs = x->log->fs;
-    for (size_t done = 0; done < n;) {
-        int64_t rc =
-            fs->pread(fs->ctx, x->file, (char *)to + done, n - done, SEGMENT_HEADER + off + done);
-        if (rc < 0)
-            return log_errno(err, (int)rc, "read a large message in", x->log->dir);
-        if (rc == 0)
-            return err_set(err, ERR_CORRUPT, "a large message in %s is short", x->log->dir);
-        done += (size_t)rc;
-    }
-    return 0;
-}
-
 int log_external_sync_run(struct log_external *x)
 {
     struct log_fs *fs = x->log->fs;

@@ -34,6 +34,7 @@ struct upload *upload_new_part(struct account *account)
     struct upload *u = xnew(struct upload);
     u->account = account_ref(account);
     u->part = true;
+    u->spool = -1;
     buf_init(&u->bytes, BUF_UNLIMITED);
     buf_init(&u->derived, BUF_UNLIMITED);
     list_init(&u->link);
@@ -45,7 +46,6 @@ struct upload *upload_new(struct account *account)
 {
     struct upload *u = upload_new_part(account);
     u->part = false;
-    u->spool = -1;
     if (!account->remote) /* its owner parses */
         u->parser = take_ptr(account->store->spare_parser);
     if (!u->parser && !account->remote)
@@ -139,7 +139,7 @@ static int keep(struct upload *u, struct span bytes)
     if (!u->external && u->spool < 0 &&
         (bytes.n > UPLOAD_MEMORY_MAX - u->bytes.n ||
          bytes.n + a->upload_bytes > UPLOADS_MEMORY_MAX)) {
-        int error = a->remote ? spool(u) : spill(u);
+        int error = a->remote || u->part ? spool(u) : spill(u);
         if (error)
             return error;
     }
@@ -166,8 +166,7 @@ int upload_write(struct upload *u, struct span bytes)
     u->size += bytes.n;
     u->crc = crc32c(u->crc, bytes.p, bytes.n);
     if (u->parser)
-        if (u->parser)
-            mime_parser_feed(u->parser, bytes);
+        mime_parser_feed(u->parser, bytes);
     return 0;
 }
 
@@ -193,14 +192,17 @@ int upload_read(struct upload *u, uint64_t off, size_t n, struct buf *to)
 {
     if (u->error || off > u->size || n > u->size - off)
         return u->error ? u->error : ERR_INVALID;
-    if (!u->external) {
+    if (u->external)
+        return ERR_INVALID; /* a whole message: not to be read again */
+    if (u->spool < 0) {
         buf_put(to, u->bytes.p + off, n);
         return 0;
     }
-    int error = log_external_read(u->external, off, n, buf_reserve(to, n), NULL);
-    if (error == 0)
-        buf_commit(to, n);
-    return error;
+    ssize_t got = pread(u->spool, buf_reserve(to, n), n, (off_t)off);
+    if (got < 0 || (size_t)got != n)
+        return u->error = ERR_IO;
+    buf_commit(to, n);
+    return 0;
 }
 
 bool upload_has_8bit_header(const struct upload *u)

@@ -24,7 +24,7 @@ int upload_write(struct upload *u, struct span bytes);
 /* No more bytes will come: finishes the parse. */
 int upload_finish(struct upload *u) must_check;
 uint64_t upload_size(const struct upload *u);
-/* The n bytes from off on, which were written to it; appended to `to`. */
+/* The n bytes from off on, which were written to a part; appended to `to`. */
 int upload_read(struct upload *u, uint64_t off, size_t n, struct buf *to) must_check;
 /* Of one that is finished: octets >= 0x80 in a header (derived_info.has_8bit_header). */
 bool upload_has_8bit_header(const struct upload *u);

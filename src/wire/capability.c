@@ -46,6 +46,8 @@ static const struct {
     {"MULTIAPPEND", AFTER},
     {"CATENATE", AFTER},
     {"URL-PARTIAL", AFTER},
+    {"URLAUTH", AFTER},
+    {"URLAUTH=BINARY", AFTER},
     {"REPLACE", AFTER},
     {"CONDSTORE", AFTER},
     {"QRESYNC", AFTER},

@@ -45,6 +45,9 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(GETQUOTA, AUTH_STATES, CMD_PLAIN, parse_getquota),
     ROW(GETQUOTAROOT, AUTH_STATES, CMD_PLAIN, parse_one_mailbox),
     ROW(SETQUOTA, AUTH_STATES, CMD_PLAIN, parse_setquota),
+    ROW(GENURLAUTH, AUTH_STATES, CMD_PLAIN, parse_genurlauth),
+    ROW(URLFETCH, AUTH_STATES, CMD_PLAIN, parse_urlfetch),
+    ROW(RESETKEY, AUTH_STATES, CMD_PLAIN, parse_resetkey),
     ROW(IDLE, AUTH_STATES, CMD_PLAIN, parse_no_args),
     ROW(COMPRESS, AUTH_STATES, CMD_PLAIN, parse_compress),
 

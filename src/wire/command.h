@@ -48,6 +48,9 @@ enum command_id {
     CMD_GETQUOTA,
     CMD_GETQUOTAROOT,
     CMD_SETQUOTA,
+    CMD_GENURLAUTH,
+    CMD_URLFETCH,
+    CMD_RESETKEY,
     CMD_IDLE,
     CMD_COMPRESS,
     /* selected */
@@ -241,6 +244,30 @@ struct cmd_append {         /* APPEND, REPLACE */
     unsigned n;
     bool incomplete; /* the text ends behind a streamed literal within parentheses: only the text of
                       * FRAME_LITERAL_ASK may */
+};
+
+enum urlfetch_item { /* RFC 5524; none: the simple form */
+                     URLFETCH_BODY = 1 << 0,
+                     URLFETCH_BINARY = 1 << 1,
+                     URLFETCH_STRUCTURE = 1 << 2, /* BODYPARTSTRUCTURE */
+};
+
+struct url_request {
+    struct span url;       /* see wire/url.h */
+    struct span mechanism; /* GENURLAUTH */
+    uint32_t items;        /* URLFETCH: URLFETCH_ bits */
+};
+
+struct cmd_urls { /* GENURLAUTH, URLFETCH */
+    const struct url_request *urls;
+    unsigned n;
+};
+
+struct cmd_resetkey {
+    bool has_name;
+    struct span name;
+    const struct span *mechanisms;
+    unsigned n;
 };
 
 struct cmd_expunge {
@@ -481,6 +508,8 @@ struct command {
         struct cmd_status status;
         struct cmd_list list;
         struct cmd_append append;
+        struct cmd_urls urls;
+        struct cmd_resetkey resetkey;
         struct cmd_expunge expunge;
         struct cmd_search search;
         struct cmd_fetch fetch;

@@ -136,6 +136,8 @@ static void set_up_imap(struct mail *m)
     struct imap_settings settings = imap_settings_default, *s = &settings;
     m->imap.loop = m->daemon->loop;
     m->imap.store = m->store;
+    m->imap.account_of = mail_account_of;
+    m->imap.account_ctx = m;
     s->language = c->imap_language ? LANGUAGE_RUSSIAN : LANGUAGE_ENGLISH;
     s->frame.literal_minus = c->imap_literal == CONF_LITERAL_MINUS;
     s->utf8 = c->imap_utf8 == CONF_UTF8_ONLY  ? CAPABILITY_UTF8_ONLY
@@ -148,6 +150,8 @@ static void set_up_imap(struct mail *m)
     s->quota_warn_percent = (unsigned)c->quota_warn_percent;
     s->parse.max_depth = (unsigned)c->imap_nesting_max;
     s->parse.max_search_nodes = (unsigned)c->imap_search_nodes_max;
+    s->submit_users = c->imap_submit_users.items;
+    s->stream_users = c->imap_stream_users.items;
     s->side_by_side = c->imap_side_by_side;
     s->in_order_clients = c->imap_in_order_clients.items;
     s->command_memory = c->imap_command_memory;

@@ -278,6 +278,22 @@ static void put_arguments(struct buf *b, const struct command *c)
     case CMD_LSUB:
         put_list(b, &c->list);
         break;
+    case CMD_GENURLAUTH:
+    case CMD_URLFETCH:
+        for (unsigned i = 0; i < c->urls.n; i++) {
+            put_text(b, c->urls.urls[i].url);
+            if (c->urls.urls[i].mechanism.n)
+                put_text(b, c->urls.urls[i].mechanism);
+            if (c->urls.urls[i].items)
+                buf_printf(b, " items %x", c->urls.urls[i].items);
+        }
+        break;
+    case CMD_RESETKEY:
+        if (c->resetkey.has_name)
+            put_text(b, c->resetkey.name);
+        for (unsigned i = 0; i < c->resetkey.n; i++)
+            put_text(b, c->resetkey.mechanisms[i]);
+        break;
     case CMD_REPLACE:
         put_set(b, &c->append.replaced);
         /* fall through */

@@ -324,6 +324,26 @@ static void replace(void **state)
     BAD("a REPLACE 1 x {1+}\r\na {1+}\r\nb", "unexpected \" {1*}??\" at the end of REPLACE");
 }
 
+/* RFC 4467 section 9, RFC 5524 section 6 */
+static void urlauth(void **state)
+{
+    (void)state;
+    OK("a GENURLAUTH \"imap://j@h/x/;uid=1;urlauth=anonymous\" INTERNAL {1+}\r\ny X-Y.z",
+       "a GENURLAUTH [imap://j@h/x/;uid=1;urlauth=anonymous] [INTERNAL] [y] [X-Y.z]");
+    BAD("a GENURLAUTH x", "expected a mechanism after the URL");
+    BAD("a GENURLAUTH", "expected a URL after GENURLAUTH");
+    OK("a URLFETCH x \"y\" (z) (z BINARY bodypartstructure) (w body)",
+       "a URLFETCH [x] [y] [z] [z] items 6 [w] items 1");
+    BAD("a URLFETCH", "expected a URL after URLFETCH");
+    BAD("a URLFETCH (x", "expected \")\" after the URL");
+    BAD("a URLFETCH (x BODY BINARY)", "BODY and BINARY cannot be asked for together");
+    BAD("a URLFETCH (x BODY BODY)", "BODY is asked for twice");
+    BAD("a URLFETCH (x ENVELOPE)", "unknown item \"ENVELOPE\" of URLFETCH");
+    OK("a RESETKEY", "a RESETKEY");
+    OK("a RESETKEY INBOX", "a RESETKEY [INBOX]");
+    OK("a RESETKEY \"a b\" INTERNAL x", "a RESETKEY [a b] [INTERNAL] [x]");
+}
+
 static void append_parts(void **state)
 {
     (void)state;
@@ -647,6 +667,7 @@ int main(void)
         cmocka_unit_test(append),
         cmocka_unit_test(catenate),
         cmocka_unit_test(replace),
+        cmocka_unit_test(urlauth),
         cmocka_unit_test(append_parts),
         cmocka_unit_test(search),
         cmocka_unit_test(search_errors),
