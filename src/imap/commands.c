@@ -73,6 +73,8 @@ static void search_effects(const struct command *c, bool rev2, struct effects *e
     e->quiet = true;
     for (uint32_t i = 0; i < a->n_nodes; i++) {
         const struct search_node *n = &a->nodes[i];
+        if (n->key == KEY_UIDAFTER || n->key == KEY_UIDBEFORE)
+            set_effects(&n->set, true, e);
         if (n->key == KEY_SEQ || n->key == KEY_UID)
             set_effects(&n->set, n->key == KEY_UID, e);
         if (n->key == KEY_FLAG || n->key == KEY_KEYWORD || n->key == KEY_MODSEQ)

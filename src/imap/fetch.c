@@ -120,6 +120,10 @@ static int put_item(struct session *s, struct buf **b, struct snap *snap, const 
     case ITEM_EMAILID:
         put_email_id(*b, m->row.message_id);
         return 0;
+    case ITEM_SAVEDATE: /* RFC 8514 */
+        buf_put_lit(*b, "SAVEDATE ");
+        date_time_write(*b, m->row.save_date, 0);
+        return 0;
     case ITEM_THREADID:
         buf_put_lit(*b, "THREADID NIL");
         return 0;

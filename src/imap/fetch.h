@@ -12,6 +12,7 @@ enum fetch_kind {
     ITEM_MODSEQ,
     ITEM_SIZE,
     ITEM_EMAILID,
+    ITEM_SAVEDATE,
     ITEM_THREADID,
     ITEM_ENVELOPE,
     ITEM_BODY,

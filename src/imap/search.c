@@ -78,6 +78,11 @@ static enum verdict judge_key(struct search_program *p, const struct judge_key *
         int64_t day = day_of(&m->row.internal_date);
         return truth(day >= k->from && day < k->to);
     }
+    case SEARCH_SAVED_DAY: { /* as FETCH SAVEDATE writes it */
+        const struct internal_date saved = {.seconds = m->row.save_date};
+        int64_t day = day_of(&saved);
+        return truth(day >= k->from && day < k->to);
+    }
     case SEARCH_SENT_DAY:
         return judge_sent(k, derived);
     case SEARCH_FIELD:

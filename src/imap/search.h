@@ -23,10 +23,11 @@ enum search_op {
     SEARCH_UIDS,
     SEARCH_LARGER,
     SEARCH_SMALLER,
-    SEARCH_MODSEQ,  /* at least `size` */
-    SEARCH_WITHIN,  /* INTERNALDATE, in seconds since 1970, within [from, to) */
-    SEARCH_MESSAGE, /* message_id is `size` */
-    SEARCH_DAY,     /* INTERNALDATE within [from, to) */
+    SEARCH_MODSEQ,    /* at least `size` */
+    SEARCH_WITHIN,    /* INTERNALDATE, in seconds since 1970, within [from, to) */
+    SEARCH_MESSAGE,   /* message_id is `size` */
+    SEARCH_DAY,       /* INTERNALDATE within [from, to) */
+    SEARCH_SAVED_DAY, /* SAVEDATE */
     /* the derived record */
     SEARCH_SENT_DAY,
     SEARCH_FIELD, /* a kept header field against a needle */

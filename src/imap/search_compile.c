@@ -48,14 +48,31 @@ static void emit_text(struct compiler *c, enum search_where where, struct span f
     c->program->needs_derived = true;
 }
 
-static void emit_days(struct compiler *c, const struct search_node *n, bool sent, int64_t from,
-                      int64_t to)
+static void emit_days(struct compiler *c, enum search_op op, int64_t from, int64_t to)
 {
-    (void)n;
-    struct judge_key *k = emit(c, sent ? SEARCH_SENT_DAY : SEARCH_DAY);
+    struct judge_key *k = emit(c, op);
     k->from = from;
     k->to = to;
-    c->program->needs_derived |= sent;
+    c->program->needs_derived |= op == SEARCH_SENT_DAY;
+}
+
+/* RFC 9738 section 3.4. Of the result of a search, what is outside of all of it. */
+static void emit_beyond(struct compiler *c, const struct search_node *n)
+{
+    struct judge_key *k = emit(c, SEARCH_UIDS);
+    const struct ranges *saved = &c->task->session->saved;
+    bool after = n->key == KEY_UIDAFTER;
+    uint32_t uid;
+    if (!n->set.saved)
+        uid = n->set.r[0].lo;
+    else if (saved->n)
+        uid = after ? saved->v[saved->n - 1].hi : saved->v[0].lo;
+    else
+        return;
+    if (after && uid < UINT32_MAX)
+        ranges_add(&k->uids, uid + 1, UINT32_MAX);
+    else if (!after && uid > 1)
+        ranges_add(&k->uids, 1, uid - 1);
 }
 
 /* RFC 5032 section 3: by INTERNALDATE, to the second. The moment is fixed once for all messages. */
@@ -149,16 +166,35 @@ static void emit_leaf(struct compiler *c, const struct search_node *n)
         emit_text(c, SEARCH_HEADER, n->field, n->text);
         return;
     case KEY_BEFORE:
-    case KEY_SENTBEFORE:
-        emit_days(c, n, n->key == KEY_SENTBEFORE, INT64_MIN, n->day);
+        emit_days(c, SEARCH_DAY, INT64_MIN, n->day);
         return;
     case KEY_ON:
-    case KEY_SENTON:
-        emit_days(c, n, n->key == KEY_SENTON, n->day, (int64_t)n->day + 1);
+        emit_days(c, SEARCH_DAY, n->day, (int64_t)n->day + 1);
         return;
     case KEY_SINCE:
+        emit_days(c, SEARCH_DAY, n->day, ever);
+        return;
+    case KEY_SENTBEFORE:
+        emit_days(c, SEARCH_SENT_DAY, INT64_MIN, n->day);
+        return;
+    case KEY_SENTON:
+        emit_days(c, SEARCH_SENT_DAY, n->day, (int64_t)n->day + 1);
+        return;
     case KEY_SENTSINCE:
-        emit_days(c, n, n->key == KEY_SENTSINCE, n->day, ever);
+        emit_days(c, SEARCH_SENT_DAY, n->day, ever);
+        return;
+    case KEY_SAVEDBEFORE:
+        emit_days(c, SEARCH_SAVED_DAY, INT64_MIN, n->day);
+        return;
+    case KEY_SAVEDON:
+        emit_days(c, SEARCH_SAVED_DAY, n->day, (int64_t)n->day + 1);
+        return;
+    case KEY_SAVEDSINCE:
+        emit_days(c, SEARCH_SAVED_DAY, n->day, ever);
+        return;
+    case KEY_UIDAFTER:
+    case KEY_UIDBEFORE:
+        emit_beyond(c, n);
         return;
     case KEY_LARGER:
     case KEY_SMALLER:

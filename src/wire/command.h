@@ -307,6 +307,11 @@ enum search_key {
     KEY_YOUNGER,
     KEY_EMAILID, /* text; RFC 8474 section 6 */
     KEY_THREADID,
+    KEY_SAVEDBEFORE, /* day, as are the following; RFC 8514 section 4.3 */
+    KEY_SAVEDON,
+    KEY_SAVEDSINCE,
+    KEY_UIDAFTER, /* set: one UID, or "$"; RFC 9738 */
+    KEY_UIDBEFORE,
 };
 
 struct search_node {
@@ -384,6 +389,7 @@ enum fetch_att {
     FETCH_MODSEQ = 1 << 10,       /* RFC 7162 section 3.1.4.2 */
     FETCH_EMAILID = 1 << 11,      /* RFC 8474 section 5.3 */
     FETCH_THREADID = 1 << 12,
+    FETCH_SAVEDATE = 1 << 13, /* RFC 8514 section 4.2 */
 };
 
 enum section_kind { SECTION_BODY, SECTION_BINARY, SECTION_BINARY_SIZE };

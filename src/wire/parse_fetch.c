@@ -15,6 +15,7 @@ static const struct keyword attributes[] = {
     {"MODSEQ", FETCH_MODSEQ},
     {"EMAILID", FETCH_EMAILID},
     {"THREADID", FETCH_THREADID},
+    {"SAVEDATE", FETCH_SAVEDATE},
 };
 
 static const struct keyword macros[] = {

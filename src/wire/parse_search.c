@@ -15,7 +15,8 @@ enum argument {
     ARG_UID,
     ARG_MODSEQ,
     ARG_SECONDS,
-    ARG_OBJECTID
+    ARG_OBJECTID,
+    ARG_ONE_UID,
 };
 
 static const struct key_row {
@@ -62,6 +63,11 @@ static const struct key_row {
     {"YOUNGER", KEY_YOUNGER, ARG_SECONDS},
     {"EMAILID", KEY_EMAILID, ARG_OBJECTID},
     {"THREADID", KEY_THREADID, ARG_OBJECTID},
+    {"SAVEDBEFORE", KEY_SAVEDBEFORE, ARG_DATE},
+    {"SAVEDON", KEY_SAVEDON, ARG_DATE},
+    {"SAVEDSINCE", KEY_SAVEDSINCE, ARG_DATE},
+    {"UIDAFTER", KEY_UIDAFTER, ARG_ONE_UID},
+    {"UIDBEFORE", KEY_UIDBEFORE, ARG_ONE_UID},
 };
 
 enum container { IN_ROOT, IN_PAREN, IN_OR };
@@ -183,6 +189,15 @@ static int parse_objectid(struct parse *p, struct span *ret)
     return 0;
 }
 
+/* RFC 9738 section 3.4 has the keys in prose only: a UID, or "$" for what a search has found. */
+static int parse_one_uid(struct parse *p, struct seqset *ret)
+{
+    int rc = parse_set(p, ret);
+    if (rc == 0 && !ret->saved && (ret->star || ret->n != 1 || ret->r[0].lo != ret->r[0].hi))
+        rc = parse_fail(p, ERR_INVALID, "expected one UID");
+    return rc;
+}
+
 static int parse_argument(struct parse *p, enum argument argument, struct search_node *node)
 {
     if (argument == ARG_NONE)
@@ -197,6 +212,7 @@ static int parse_argument(struct parse *p, enum argument argument, struct search
         [ARG_MODSEQ] = "a mod-sequence",
         [ARG_SECONDS] = "a number of seconds",
         [ARG_OBJECTID] = "an object identifier",
+        [ARG_ONE_UID] = "a UID",
     };
     int rc = parse_sp(p, what[argument]);
     if (rc)
@@ -218,6 +234,8 @@ static int parse_argument(struct parse *p, enum argument argument, struct search
         return parse_objectid(p, &node->text);
     case ARG_MODSEQ:
         return parse_search_modseq(p, &node->number);
+    case ARG_ONE_UID:
+        return parse_one_uid(p, &node->set);
     default:
         return parse_set(p, &node->set);
     }
@@ -260,6 +278,8 @@ static int parse_leaf(struct search_parse *sp, struct span name)
     struct parse *p = sp->p;
     if (span_ieq(name, SPAN("NEW")))
         return add_new(sp);
+    if (span_ieq(name, SPAN("SAVEDATESUPPORTED"))) /* RFC 8514: here by every mailbox */
+        return add_node(sp, KEY_ALL, false) ? 0 : ERR_LIMIT;
     int row = KEYWORD_FIND(keys, name);
     if (row < 0)
         return parse_fail(p, ERR_INVALID, "unknown SEARCH key \"%s\"", parse_excerpt(name).text);

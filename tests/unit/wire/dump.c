@@ -114,9 +114,11 @@ static void put_append(struct buf *b, const struct cmd_append *a)
 static void put_node(struct buf *b, const struct search_node *node)
 {
     static const char *const names[] = {
-        "AND",        "OR",      "ALL",       "FLAG",   "KEYWORD", "BCC",    "BODY", "CC",
-        "FROM",       "SUBJECT", "TEXT",      "TO",     "HEADER",  "BEFORE", "ON",   "SINCE",
-        "SENTBEFORE", "SENTON",  "SENTSINCE", "LARGER", "SMALLER", "SEQ",    "UID",
+        "AND",         "OR",      "ALL",        "FLAG",     "KEYWORD",   "BCC",     "BODY",
+        "CC",          "FROM",    "SUBJECT",    "TEXT",     "TO",        "HEADER",  "BEFORE",
+        "ON",          "SINCE",   "SENTBEFORE", "SENTON",   "SENTSINCE", "LARGER",  "SMALLER",
+        "SEQ",         "UID",     "MODSEQ",     "OLDER",    "YOUNGER",   "EMAILID", "THREADID",
+        "SAVEDBEFORE", "SAVEDON", "SAVEDSINCE", "UIDAFTER", "UIDBEFORE",
     };
     buf_printf(b, " %s%s", node->negated ? "!" : "", names[node->key]);
     switch (node->key) {
@@ -126,6 +128,9 @@ static void put_node(struct buf *b, const struct search_node *node)
         break;
     case KEY_LARGER:
     case KEY_SMALLER:
+    case KEY_MODSEQ:
+    case KEY_OLDER:
+    case KEY_YOUNGER:
         buf_printf(b, " %llu", (unsigned long long)node->number);
         break;
     case KEY_HEADER:
@@ -138,11 +143,16 @@ static void put_node(struct buf *b, const struct search_node *node)
     case KEY_SENTBEFORE:
     case KEY_SENTON:
     case KEY_SENTSINCE:
+    case KEY_SAVEDBEFORE:
+    case KEY_SAVEDON:
+    case KEY_SAVEDSINCE:
         buf_put_byte(b, ' ');
         date_write(b, node->day);
         break;
     case KEY_SEQ:
     case KEY_UID:
+    case KEY_UIDAFTER:
+    case KEY_UIDBEFORE:
         put_set(b, &node->set);
         break;
     case KEY_AND:

@@ -377,6 +377,12 @@ static void search(void **state)
        "A285 SEARCH [UTF-8] AND ( TEXT [abcdefghijkl] )");
     OK("a UID SEARCH RETURN (SAVE) charset \"iso-8859-1\" UNSEEN",
        "a UID SEARCH RETURN SAVE; [iso-8859-1] AND ( !FLAG (\\Seen) )");
+    OK("a SEARCH SAVEDBEFORE 1-Feb-1994 SAVEDON 1-Feb-1994 NOT SAVEDSINCE 1-Feb-1994",
+       "a SEARCH AND ( SAVEDBEFORE 1-Feb-1994 SAVEDON 1-Feb-1994 !SAVEDSINCE 1-Feb-1994 )");
+    OK("a SEARCH SAVEDATESUPPORTED", "a SEARCH AND ( ALL )");
+    OK("a SEARCH UIDAFTER 7 UIDBEFORE $", "a SEARCH AND ( UIDAFTER 7 UIDBEFORE $ )");
+    BAD("a SEARCH UIDAFTER 7:8", "expected one UID");
+    BAD("a SEARCH UIDBEFORE *", "expected one UID");
     OK("a SEARCH OR 1:3 (UID 7:* LARGER 100)",
        "a SEARCH AND ( OR ( SEQ 1:3 AND ( UID 7:* LARGER 100 ) ) )");
     OK("a SEARCH OR OR SEEN NOT DRAFT NOT OR ALL $ 5",
