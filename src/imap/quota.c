@@ -27,7 +27,7 @@ static uint64_t in_units(uint64_t n, uint64_t unit)
 
 static void put_root_name(struct session *s, struct buf *b, struct span name)
 {
-    write_astring(b, name.n ? name : span_str(s->user), s->rev2);
+    write_astring(b, name.n ? name : span_str(s->user), session_utf8(s));
 }
 
 static void put_quota(struct session *s, struct buf *b, const struct quota_use *q)

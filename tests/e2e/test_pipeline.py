@@ -220,6 +220,10 @@ COMMANDS = [
     ('UID EXPUNGE 1:*', 'sel flags', 'set'),
     ('APPEND {m} (\\Seen) %s %s' % (DATE, APPEND.replace('{', '{{').replace('}', '}}')), 'names', 'set'),
     ('APPEND {o} %s %s' % (DATE, APPEND.replace('{', '{{').replace('}', '}}')), 'names', 'other'),
+    ('REPLACE 2 {m} (\\Draft) %s %s' % (DATE, APPEND.replace('{', '{{').replace('}', '}}')), 'sel set names', 'set'),
+    ('UID REPLACE 7 {o} %s %s' % (DATE, APPEND.replace('{', '{{').replace('}', '}}')), 'sel names', 'set other'),
+    ('APPEND {o} %s CATENATE (URL ";UID=1/;SECTION=TEXT" URL "/{m}/;UID=2")' % DATE, 'sel set names', 'other'),
+    ('RESETKEY {m}', 'names', ''),
     ('STATUS {m} (MESSAGES UNSEEN UIDNEXT)', 'names set flags', ''),
     ('STATUS {o} (MESSAGES UNSEEN UIDNEXT)', 'names other', ''),
     ('LIST "" {m}*', 'names', 'answer:list'),
@@ -247,6 +251,7 @@ def text_of(r, box):
     """An answer without what differs between two runs."""
     raw = r.raw.replace(box.encode(), b'BOX').replace(r.tag.encode() + b' ', b'TAG ', 1)
     raw = re.sub(rb'(UIDVALIDITY|APPENDUID|COPYUID) \d+', rb'\1 V', raw)
+    raw = re.sub(rb'\(TAG "[^"]*"\)', b'(TAG)', raw)
     raw = re.sub(rb' ?\\(Un)?Marked', b'', raw, flags=re.I)
     raw = re.sub(rb' [^\]]*\Z', b'', raw) if r.kind == 'OK' and not r.code else raw
     return raw
@@ -269,7 +274,7 @@ def bag(answers, box):
 def status_of(r):
     """The tagged answer: condition and code, without text."""
     args = [str(a) for a in r.code_args]
-    if r.code == 'MAILBOXID':  # random
+    if r.code in ('MAILBOXID', 'BADURL'):  # random, or with the name of the mailbox
         args = []
     if r.code in ('APPENDUID', 'COPYUID'):
         args = args[1:]
