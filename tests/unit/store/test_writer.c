@@ -448,7 +448,7 @@ static void events_tell_what_happened(void **state)
         .owner = SPAN("ann"), .name = SPAN("/private/comment"), .value = SPAN("x")};
     a = ask_name(REQUEST_METADATA, "INBOX", NULL);
     a->r.entries = &note;
-    a->r.entry_count = 1;
+    a->r.entry_count = a->r.entries_max = 1;
     expect(f, a, 0);
     expect_told(&l, "metadata /private/comment from ann\n.");
     watch_remove(&l.w);
