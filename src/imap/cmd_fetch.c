@@ -158,6 +158,10 @@ static enum step fetch_begin(struct task *t, struct snap *snap)
         return task_bad(t, "There is no message with that number");
     if (rc)
         return task_store_failed(t, rc, false);
+    if (a->partial.first && !s->view->gone) /* section 3.4: first this, then CHANGEDSINCE */
+        rc = partial_fetch(s, snap, &a->partial, &st->uids);
+    if (rc)
+        return task_store_failed(t, rc, false);
     if (a->has_since) {
         rc = condstore_fetch(t, snap, &st->uids);
         if (rc)

@@ -68,7 +68,10 @@ struct view {
     struct ranges changed;    /* shown, with flags that the client may not know */
     struct ranges recent;     /* UIDs that are \Recent in this session (RFC 3501) */
     size_t keywords_told;     /* how many of the mailbox's keywords FLAGS has listed */
-    struct task *idle;        /* the IDLE that wants to hear of news */
+    struct {                  /* the last UIDBATCHES (uidbatches.c); size 0: none */
+        uint32_t size, first, last, exists, uidnext;
+    } batches;
+    struct task *idle; /* the IDLE that wants to hear of news */
     struct session *session;
     uint64_t told_from;    /* NOTIFY may hide changes: none before this MODSEQ (0: none at all) */
     struct ranges own;     /* NOTIFY: messages that this session has made */
@@ -326,6 +329,11 @@ int qresync_begin(struct task *t, struct snap *snap) must_check;
 int qresync_rows(struct task *t, struct snap *snap) must_check;
 /* "MODIFIED 7,9" */
 int condstore_put_modified(struct task *t, struct snap *snap, struct buf *b) must_check;
+
+/* --- partial.c: RFC 9394 --- */
+/* Leaves of uids the messages at those places. */
+int partial_fetch(struct session *s, struct snap *snap, const struct wire_partial *p,
+                  struct ranges *uids) must_check;
 
 /* --- uidonly.c: RFC 9586 --- */
 /* A command with message numbers, after ENABLE UIDONLY; and what it gets then. */

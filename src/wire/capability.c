@@ -68,6 +68,8 @@ static const struct {
     {"CONTEXT=SEARCH", AFTER},
     {"CONTEXT=SORT", AFTER},
     {"UIDONLY", AFTER},
+    {"PARTIAL", AFTER},
+    {"UIDBATCHES", AFTER},
     {"SAVEDATE", AFTER},
     {"UTF8=ACCEPT", AFTER | IF_UTF8_ACCEPT},
     {"UTF8=ONLY", AFTER | IF_UTF8_ONLY},

@@ -54,6 +54,7 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(CHECK, CMD_IN_SELECTED, CMD_PLAIN, parse_no_args),
     ROW(CLOSE, CMD_IN_SELECTED, CMD_PLAIN, parse_no_args),
     ROW(UNSELECT, CMD_IN_SELECTED, CMD_PLAIN, parse_no_args),
+    ROW(UIDBATCHES, CMD_IN_SELECTED, CMD_PLAIN, parse_uidbatches),
     ROW(EXPUNGE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_expunge),
     ROW(SEARCH, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_search),
     ROW(SORT, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_sort),

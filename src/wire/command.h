@@ -57,6 +57,7 @@ enum command_id {
     CMD_CHECK,
     CMD_CLOSE,
     CMD_UNSELECT,
+    CMD_UIDBATCHES,
     CMD_EXPUNGE,
     CMD_SEARCH,
     CMD_SORT,
@@ -422,6 +423,7 @@ struct cmd_fetch {
     bool sets_seen;                       /* some item without peek */
     bool has_since, vanished;             /* RFC 7162 sections 3.1.4.1 and 3.2.6 */
     uint64_t since;                       /* only messages with a greater mod-sequence */
+    struct wire_partial partial;          /* RFC 9394 section 3.3; first 0: not given */
 };
 
 enum store_action { STORE_FLAGS_REPLACE, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE };
@@ -433,6 +435,11 @@ struct cmd_store {
     bool conditional;         /* UNCHANGEDSINCE (RFC 7162 section 3.1.3) */
     uint64_t unchanged_since; /* UINT64_MAX without it */
     struct wire_flags flags;
+};
+
+struct cmd_uidbatches { /* RFC 10022 */
+    uint32_t size;
+    uint32_t first, last; /* of the batches; 1 and UINT32_MAX without */
 };
 
 struct cmd_copy { /* COPY, MOVE */
@@ -523,6 +530,7 @@ struct command {
         struct cmd_copy copy;
         struct cmd_notify notify;
         struct cmd_cancel cancel;
+        struct cmd_uidbatches uidbatches;
         struct span compress; /* the mechanism (RFC 4978) */
         struct cmd_quota quota;
     };

@@ -125,6 +125,7 @@ int parse_login(struct parse *p, struct command *c);
 int parse_language(struct parse *p, struct command *c);
 int parse_enable(struct parse *p, struct command *c);
 int parse_compress(struct parse *p, struct command *c);
+int parse_uidbatches(struct parse *p, struct command *c);
 int parse_id(struct parse *p, struct command *c);
 int parse_one_mailbox(struct parse *p, struct command *c);
 int parse_select(struct parse *p, struct command *c);

@@ -105,7 +105,8 @@ int parse_select(struct parse *p, struct command *c)
     return parse_byte(p, ')', "\")\"");
 }
 
-/* [SP "(" CHANGEDSINCE SP mod-sequence [SP VANISHED] ")"], in any order */
+/* [SP "(" CHANGEDSINCE SP mod-sequence [SP VANISHED] ")"], in any order; also PARTIAL SP range (RFC
+ * 9394 section 4) */
 int parse_fetch_modifiers(struct parse *p, struct command *c)
 {
     struct cmd_fetch *f = &c->fetch;
@@ -125,6 +126,11 @@ int parse_fetch_modifiers(struct parse *p, struct command *c)
             rc = parse_modseq(p, "CHANGEDSINCE", true, &f->since);
         } else if (span_ieq(name, SPAN("VANISHED"))) {
             f->vanished = true;
+        } else if (span_ieq(name, SPAN("PARTIAL")) && !f->partial.first) {
+            p->after = "PARTIAL";
+            rc = parse_sp(p, "a range like 1:100");
+            if (rc == 0)
+                rc = parse_partial_range(p, &f->partial);
         } else {
             rc = parse_fail(p, ERR_INVALID, "unknown FETCH modifier \"%s\"",
                             parse_excerpt(name).text);
@@ -134,6 +140,8 @@ int parse_fetch_modifiers(struct parse *p, struct command *c)
     } while (parse_take(p, ' '));
     if (f->vanished && (!c->uid || !f->has_since)) /* section 3.2.6 */
         return parse_fail(p, ERR_INVALID, "VANISHED goes with UID FETCH and CHANGEDSINCE only");
+    if (f->partial.first && !c->uid)
+        return parse_fail(p, ERR_INVALID, "PARTIAL goes with UID FETCH only");
     return parse_byte(p, ')', "\")\"");
 }
 

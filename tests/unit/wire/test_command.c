@@ -78,6 +78,10 @@ static void simple(void **state)
     OK("A341 CLOSE", "A341 CLOSE");
     OK("A342 UNSELECT", "A342 UNSELECT");
     OK("c compress deflate", "c COMPRESS");
+    OK("b1 UIDBATCHES 1000 1:3", "b1 UIDBATCHES");
+    OK("b1 UIDBATCHES 1000", "b1 UIDBATCHES");
+    BAD("a UIDBATCHES 1000 1", "expected a range of batches after the size of a batch");
+    BAD("a UIDBATCHES 0", "numbers of UIDBATCHES are from 1 to 4294967295");
     BAD("a COMPRESS", "expected a mechanism after COMPRESS");
     BAD("a COMPRESS LZ4", "the only mechanism of COMPRESS here is DEFLATE");
     OK("A202 EXPUNGE", "A202 EXPUNGE");
