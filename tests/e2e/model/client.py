@@ -12,7 +12,7 @@ Its picture of the selected mailbox is `rows`, made from responses alone; whatev
   has enabled CONDSTORE or QRESYNC; MODSEQ to one that has not asked;
 - RECENT and SEARCH in IMAP4rev2, answers without numbers of their own (UIDFETCH) outside UIDONLY.
 """
-from support.imap import Imap, ProtocolError, expand, flags
+from support.imap import Imap, ProtocolError, expand, flags, name
 
 NUMBERED = {'FETCH', 'STORE', 'SEARCH', 'SORT', 'THREAD'}
 
@@ -43,7 +43,8 @@ class Client(Imap):
         self.earlier = False  # VANISHED (EARLIER) may come
         self.asked_modseq = False
         self.highest = self.highest_told = self.newest = self.uidvalidity = self.uidnext = 0
-        self.unsolicited = False  # NOTIFY: anything may come at any time
+        self.unsolicited = False  # NOTIFY (SELECTED ...): expunges may come at any time
+        self.statuses = {}  # name -> what was last told of a mailbox that is not selected
         self.notice = lambda uid, modseq, flags: None
         self.script = None
         super().__init__(*args, **more)
@@ -73,6 +74,11 @@ class Client(Imap):
     @property
     def uidonly(self):
         return 'UIDONLY' in self.enabled
+
+    @property
+    def numberless(self):
+        """Whether message numbers do not exist, or may change at any moment (RFC 5465 section 5.2)."""
+        return self.uidonly or self.unsolicited
 
     # -- the picture
 
@@ -145,6 +151,10 @@ class Client(Imap):
             raise ProtocolError('RECENT in IMAP4rev2: %r' % r)
         elif r.kind == 'SEARCH' and self.rev2:
             raise ProtocolError('SEARCH in IMAP4rev2: %r' % r)
+        elif r.kind == 'STATUS':
+            old = self.statuses.setdefault(name(r.data[0]).decode(), {})
+            old.pop('UNSEEN', None)  # messages that come or go may change it, and it need not be said
+            old.update(r.items())
         elif r.kind == 'ESEARCH':
             tag = r.esearch()[0]
             if tag is not None and tag not in self.running:
@@ -290,12 +300,12 @@ class Client(Imap):
             return r.uid is None or r.flags is None or self.condstore and r.modseq is None
         while any(map(unknown, self.rows)):
             first = next(n for n, r in enumerate(self.rows) if unknown(r))
-            if self.uidonly:
+            if self.numberless:
                 low = max((r.uid for r in self.rows[:first] if r.uid), default=0) + 1
                 self.cmd('UID FETCH %d:* %s' % (low, items))
             else:
                 self.cmd('FETCH %d:%d %s' % (first + 1, len(self.rows), items))
-            if self.rows and first < len(self.rows) and self.rows[first].uid is None:
+            if not self.unsolicited and first < len(self.rows) and self.rows[first].uid is None:
                 raise ProtocolError('message %d is not shown' % (first + 1))
 
     def start(self, *parts):

@@ -20,6 +20,15 @@ KINDS = {
     'condstore2': ('CONDSTORE', 'IMAP4rev2'),
     'qresync': ('QRESYNC',),
     'qresync2': ('QRESYNC', 'IMAP4rev2'),
+    'notify': (),
+    'delayed2': ('IMAP4rev2',),
+    'notifyqresync': ('QRESYNC',),
+}
+EVENTS = 'MessageNew %sMessageExpunge FlagChange'
+NOTIFY = {
+    'notify': '(selected (%s)) (personal (%s))' % (EVENTS % '(UID FLAGS) ', EVENTS % ''),
+    'delayed2': '(selected-delayed (%s)) (personal (%s))' % (EVENTS % '', EVENTS % ''),
+    'notifyqresync': '(selected (%s)) (personal (%s))' % (EVENTS % '(UID FLAGS MODSEQ) ', EVENTS % ''),
 }
 TIMEOUT = 10
 
@@ -58,9 +67,15 @@ class Pool:
         c.login(self.user, PASSWORD)
         if KINDS[kind]:
             c.enable(*KINDS[kind])
+        if kind in NOTIFY:
+            c.ok('NOTIFY SET STATUS ' + NOTIFY[kind])
+            c.unsolicited = '(selected (' in NOTIFY[kind]
         return c
 
     def give(self, c):
+        if c.kind in NOTIFY:  # what it is told would pile up
+            c.close()
+            return
         c.notice, c.script = (lambda *a: None), None
         self.idle[c.kind].append(c)
 
@@ -141,8 +156,11 @@ class History:
             check(r.status == 'OK', 'IDLE ends with %r', r)
 
     def select(self, s, box, kept=None, detail=''):
+        if s.box:
+            s.client.statuses.pop(s.box.name, None)
         r = s.client.open(box.name, kept, detail)
-        s.box = box
+        s.client.statuses.pop(box.name, None)
+        s.box, box.uidvalidity = box, s.client.uidvalidity
         told = {(id(box), x.uid, x.modseq): x.flags for x in s.client.rows if x.uid and x.modseq and x.flags is not None}
         for (_, uid, modseq), f in told.items():
             self.notice(s, uid, modseq, f)
@@ -172,8 +190,28 @@ class History:
         check(r.status == 'OK', 'NOOP: %r', r)
         s.client.learn()
         self.compare(s)
+        if s.client.kind in NOTIFY:
+            self.hear(s)
+
+    def hear(self, s):
+        """RFC 5465 section 5: what was told of the other mailboxes is how they are, at once."""
+        c, deadline = s.client, time.monotonic() + TIMEOUT
+        for b in self.boxes:
+            if b is s.box:
+                continue
+            want = {'MESSAGES': len(b.messages), 'UIDNEXT': b.uidnext,
+                    'UNSEEN': sum('\\seen' not in m.flags for m in b.messages.values())}
+            told = c.statuses.get(b.name, {})
+            if int(told.get('UIDVALIDITY', 0)) not in (0, b.uidvalidity or 0):
+                continue  # of one that had this name before
+            while any(int(v) != want[k] for k, v in c.statuses.get(b.name, {}).items() if k in want):
+                check(time.monotonic() < deadline, '%s is told to have %s, not %s', b.name, c.statuses[b.name], want)
+                if c.readable(0.1):
+                    c.read()
 
     def compare(self, s):
+        if s.client.unsolicited:
+            self.watch(s)
         mine, b = s.client.state(), s.box
         check(None not in [r.uid for r in s.client.rows], 'a message without UID')
         check(list(mine) == sorted(b.messages), 'the picture of %s has the UIDs %s, the model %s', b.name,
@@ -211,14 +249,20 @@ class History:
         s.idling = s.client.idle()
 
     def do_watch(self, s):
-        """A client in IDLE is told by itself."""
-        if not s.idling:
+        """A client in IDLE, or one that said NOTIFY, is told by itself."""
+        if not s.idling and s.client.kind not in NOTIFY:
             s.idling = s.client.idle()
+        if not s.idling and not s.client.unsolicited:
+            return  # SELECTED-DELAYED keeps expunges back
+        self.watch(s)
+
+    def watch(self, s):
         deadline = time.monotonic() + TIMEOUT
         while not self.fits(s):
             left = deadline - time.monotonic()
-            check(left > 0, 'IDLE did not tell: has %s, the model %s', s.client.state(), s.box.state())
-            s.client.read(left)
+            check(left > 0, 'nothing tells: has %s, the model %s', s.client.state(), s.box.state())
+            if s.client.readable(min(left, 0.2)):
+                s.client.read(left)
 
     def fits(self, s):
         c, b = s.client, s.box
@@ -258,7 +302,7 @@ class History:
         return [u for u in uids if u not in s.box.messages]
 
     def do_fetch(self, s, by_uid, picks, seen):
-        by_uid |= s.client.uidonly
+        by_uid |= s.client.numberless
         picked = self.pick(s, picks, by_uid)
         if not picked:
             return
@@ -280,7 +324,7 @@ class History:
                   spell(row.flags), spell(b.messages[uid].flags))
 
     def do_search(self, s, by_uid, flag, un):
-        by_uid |= s.client.uidonly
+        by_uid |= s.client.numberless
         before = s.client.state()
         key = flag[1:].upper() if flag[0] == '\\' else 'KEYWORD ' + flag
         r = self.cmd(s, '%sSEARCH %s%s' % ('UID ' if by_uid else '', 'UN' if un else '', key))
@@ -295,7 +339,8 @@ class History:
 
     def do_status(self, s, n):
         b = self.boxes[n % len(self.boxes)]
-        items = self.cmd(s, 'STATUS %s (MESSAGES UIDNEXT UNSEEN)' % b.name).one('STATUS').items()
+        r = self.cmd(s, 'STATUS %s (MESSAGES UIDNEXT UNSEEN)' % b.name)
+        items = [x.items() for x in r.all('STATUS') if 'UNSEEN' in x.items()][-1]
         if b is not s.box:
             got = tuple(int(items[x]) for x in ('MESSAGES', 'UIDNEXT', 'UNSEEN'))
             want = (len(b.messages), b.uidnext, sum('\\seen' not in m.flags for m in b.messages.values()))
@@ -312,10 +357,11 @@ class History:
             parts += [' (%s) ' % spell(f), LitPlus(body)]
             uids.append(b.append(f, body))
         r = self.cmd(s, *parts)
+        s.client.statuses.pop(b.name, None)  # nobody is told of his own changes
         check(r.status == 'OK' and r.code == 'APPENDUID' and expand(r.code_args[1]) == uids, 'APPEND of %s: %r', uids, r)
 
     def do_store(self, s, by_uid, picks, op, f, silent, unchanged=None):
-        by_uid |= s.client.uidonly
+        by_uid |= s.client.numberless
         if unchanged == 'newest':
             self.settle_one(s)
         picked = self.pick(s, picks, by_uid)
@@ -326,7 +372,6 @@ class History:
         if unchanged is not None and s.client.condstore:
             base, must, must_not = self.base(s, uids, unchanged)
             since = ' (UNCHANGEDSINCE %d)' % base
-        before = s.client.state()
         live = self.live(s, uids)
         r = self.cmd(s, '%sSTORE %s%s %sFLAGS%s (%s)' % ('UID ' if by_uid else '', text, since, op,
                                                         '.SILENT' if silent else '', spell(f)))
@@ -346,7 +391,7 @@ class History:
             row = s.client.row(uid)
             if row is None:
                 continue
-            if silent and uid in done and row.flags is not None and row.flags == before.get(uid):
+            if silent and uid in done and row.flags is not None:
                 row.flags = changed(row.flags, op, f)  # as every client does
             elif not silent and uid in done and not self.racing:
                 check(row.flags == s.box.messages[uid].flags, 'after STORE UID %d is shown as (%s), the model has (%s)',
@@ -372,12 +417,14 @@ class History:
 
     def do_uidexpunge(self, s, picks):
         uids = sorted({1 + p % max(1, s.box.uidnext - 1) for p in picks})
+        if s.client.kind in NOTIFY:
+            self.settle_one(s)
         s.client.learn()  # by UID a session reaches what was announced to it, no more
         s.box.expunge(set(uids) & set(s.client.state()))
         check(self.cmd(s, 'UID EXPUNGE ' + uid_set(uids)).status == 'OK', 'UID EXPUNGE')
 
     def do_copy(self, s, by_uid, picks, n, move=False):
-        by_uid |= s.client.uidonly
+        by_uid |= s.client.numberless
         picked = self.pick(s, picks, by_uid)
         target = self.boxes[n % len(self.boxes)]
         if not picked or (move and target is s.box):
@@ -385,6 +432,7 @@ class History:
         text, uids = picked
         live = self.live(s, uids)
         r = self.cmd(s, '%s%s %s %s' % ('UID ' if by_uid else '', 'MOVE' if move else 'COPY', text, target.name))
+        s.client.statuses.pop(target.name, None)
         if r.status != 'OK':
             check(self.gone(s, uids), 'COPY: %r', r)
             return
@@ -408,6 +456,8 @@ class History:
         self.serial += 1
         new = '%s-%d' % (self.prefix, self.serial)
         check(self.cmd(s, 'RENAME %s %s' % (b.name, new)).status == 'OK', 'RENAME')
+        for x in self.sessions:
+            x.client.statuses.pop(b.name, None)
         b.name = new
 
     def do_delete(self, s, n):
@@ -424,6 +474,7 @@ class History:
             if x.box is old:
                 self.bereave(x, self.boxes[n])
             x.kept = [k for k in x.kept if k[0] is not old]
+            x.client.statuses.pop(old.name, None)
         if s.box is None:
             self.select(s, self.boxes[n])
 
@@ -504,7 +555,7 @@ class History:
             tag = s.client.start('NOOP')
         elif kind == 'search':
             tag = s.client.start('UID SEARCH ALL')
-        elif s.client.uidonly or kind == 'uidfetch':
+        elif s.client.numberless or kind == 'uidfetch':
             tag = s.client.start('UID FETCH 1:* (FLAGS%s)' % (' MODSEQ' if s.client.condstore else ''))
         else:
             tag = s.client.start('FETCH 1:* (UID FLAGS)') if s.client.rows else s.client.start('NOOP')

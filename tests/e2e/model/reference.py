@@ -20,7 +20,7 @@ class Box:
         self.messages = {}  # uid -> Message, in order
         self.gone = {}  # what was expunged, as it last was
         self.uidnext = 1
-        self.deleted = False
+        self.uidvalidity = None  # the server's choice
 
     def append(self, flags, body):
         uid = self.uidnext
