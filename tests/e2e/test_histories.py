@@ -35,7 +35,7 @@ def test_each_kind_alone(server, user, kind):
     """Four sessions of one kind: what only they can see."""
     runner = Runner(server, [kind], account=user)
     try:
-        ran, failure = runner.histories(1, 40, 10)
+        ran, failure = runner.histories(1, 25, 6)
         assert failure is None, failure
         assert ran
     finally:

@@ -205,7 +205,7 @@ class Client(Imap):
         if unknown is None:
             raise ProtocolError('UID %d was not announced: %r' % (uid, r))
         del self.rows[unknown]
-        after = next((n for n, x in enumerate(self.rows) if x.uid is None or x.uid > uid), len(self.rows))
+        after = next((n for n, x in enumerate(self.rows) if x.uid is not None and x.uid > uid), len(self.rows))
         self.rows.insert(after, row)
         return row
 
@@ -242,6 +242,8 @@ class Client(Imap):
                 del self.rows[n]
                 return
         after = next((n for n, x in enumerate(self.rows) if x.uid is not None and x.uid > uid), len(self.rows))
+        if self.uidonly:  # without numbers an announced message has no place yet
+            after = 1 + next((n for n, x in enumerate(self.rows) if x.uid is None), -1)
         if after == 0 or self.rows[after - 1].uid is not None:
             raise ProtocolError('UID %d vanishes, but was not shown: %r' % (uid, r))
         del self.rows[after - 1]
@@ -274,7 +276,7 @@ class Client(Imap):
             raise ProtocolError('\\Recent in IMAP4rev2: %r' % r)
         told -= {'\\recent'}
         solicited = running & {'FETCH', 'UID FETCH'}
-        if self.condstore and not solicited and (modseq is None or 'UID' not in items and self.qresync):
+        if self.condstore and not solicited and (modseq is None or self.qresync and row.uid is None):
             raise ProtocolError('FLAGS without MODSEQ or UID: %r' % r)
         if modseq is not None and row.modseq == modseq and row.flags is not None and row.flags != told:
             raise ProtocolError('other flags, but not another MODSEQ: %r' % r)
@@ -298,15 +300,15 @@ class Client(Imap):
         items = '(UID FLAGS MODSEQ)' if self.condstore else '(UID FLAGS)'
         def unknown(r):
             return r.uid is None or r.flags is None or self.condstore and r.modseq is None
-        while any(map(unknown, self.rows)):
-            first = next(n for n, r in enumerate(self.rows) if unknown(r))
+        for _ in range(10):  # more may come meanwhile
+            first = next((n for n, r in enumerate(self.rows) if unknown(r)), None)
+            if first is None:
+                return
             if self.numberless:
-                low = max((r.uid for r in self.rows[:first] if r.uid), default=0) + 1
-                self.cmd('UID FETCH %d:* %s' % (low, items))
+                self.cmd('UID FETCH 1:* ' + items)
             else:
                 self.cmd('FETCH %d:%d %s' % (first + 1, len(self.rows), items))
-            if not self.unsolicited and first < len(self.rows) and self.rows[first].uid is None:
-                raise ProtocolError('message %d is not shown' % (first + 1))
+        raise ProtocolError('message %d is not shown' % (first + 1))
 
     def start(self, *parts):
         if self.script:

@@ -6,6 +6,7 @@ answers must fit the model; at the end (`settle`) the picture of every client mu
 """
 import time
 
+from support.deflate import Deflate
 from support.imap import Closed, LitPlus, ProtocolError, expand, flags
 from support.server import PASSWORD
 
@@ -20,6 +21,9 @@ KINDS = {
     'condstore2': ('CONDSTORE', 'IMAP4rev2'),
     'qresync': ('QRESYNC',),
     'qresync2': ('QRESYNC', 'IMAP4rev2'),
+    'uidonly': ('UIDONLY',),
+    'uidonly2': ('UIDONLY', 'QRESYNC', 'IMAP4rev2'),
+    'deflate': ('CONDSTORE',),
     'notify': (),
     'delayed2': ('IMAP4rev2',),
     'notifyqresync': ('QRESYNC',),
@@ -67,6 +71,9 @@ class Pool:
         c.login(self.user, PASSWORD)
         if KINDS[kind]:
             c.enable(*KINDS[kind])
+        if kind == 'deflate':
+            c.ok('COMPRESS DEFLATE')
+            Deflate(c)
         if kind in NOTIFY:
             c.ok('NOTIFY SET STATUS ' + NOTIFY[kind])
             c.unsolicited = '(selected (' in NOTIFY[kind]
@@ -316,7 +323,7 @@ class History:
         if self.racing:
             return
         shown = [int(x.items().get('UID') or x.num) for x in r.untagged if x.kind in ('FETCH', 'UIDFETCH')
-                 and len(x.items()) > 1]
+                 and (x.kind == 'UIDFETCH' or len(x.items()) > 1)]
         check(set(live) <= set(shown), 'FETCH shows %s, not %s', shown, live)
         for uid in live:
             row = s.client.row(uid)
@@ -406,7 +413,7 @@ class History:
         """UNCHANGEDSINCE: (value, UIDs that must fail, whether none may)"""
         rows = [s.client.row(u) for u in uids]
         if mode == 'newest':
-            return s.client.highest, set(), True
+            return max([s.client.highest] + [r.modseq or 0 for r in s.client.rows]), set(), True
         known = sorted(r.modseq for r in rows if r and r.modseq)
         value = (known[len(known) // 2] if known else 1) - (mode == 'old')
         return value, {r.uid for r in rows if r and r.modseq and r.modseq > value}, False
@@ -530,7 +537,7 @@ class History:
         uids, detail = sorted(fresh.rows), []
         if known and uids:
             detail.append(uid_set(uids))
-        if matches and uids:
+        if matches and uids and not s.client.uidonly:
             at = sorted({m % len(uids) for m in matches})
             detail.append('(%s %s)' % (uid_set([n + 1 for n in at]), uid_set([uids[n] for n in at])))
         s.box = box
