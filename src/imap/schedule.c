@@ -43,7 +43,8 @@ static bool may_expunge(struct session *s, struct task *t)
         return false;
     struct task *other;
     /* REPLACE, whose message is arriving. */
-    if (s->reading && s->reading->appending && s->reading->effects.uses_seq)
+    if (s->reading && s->reading->appending && s->reading->effects.uses_seq &&
+        !(t->effects.writes & RES_MESSAGES))
         return false;
     list_each(other, &s->tasks, link)
     {

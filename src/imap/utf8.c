@@ -18,6 +18,8 @@ static bool is_plain(enum command_id id)
     case CMD_ID:
     case CMD_ENABLE:
     case CMD_IDLE:
+    case CMD_COMPRESS:
+    case CMD_LANGUAGE:
         return true;
     default:
         return false;
