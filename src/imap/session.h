@@ -54,6 +54,8 @@ struct imap_host {
     void (*account_of)(void *ctx, struct span user,
                        void (*done)(void *arg, int error, struct account *account), void *arg);
     void *account_ctx;
+    /* A move to another account was left in the middle (store/transfer.h). NULL: nobody cares. */
+    void (*settle)(void *ctx, struct account *source, const unsigned char *id);
     void (*drained)(void *arg); /* imap_shutdown's */
     void *drained_arg;
 };

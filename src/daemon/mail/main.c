@@ -137,6 +137,7 @@ static void set_up_imap(struct mail *m)
     m->imap.loop = m->daemon->loop;
     m->imap.store = m->store;
     m->imap.account_of = mail_account_of;
+    m->imap.settle = mail_settle;
     m->imap.account_ctx = m;
     s->language = c->imap_language ? LANGUAGE_RUSSIAN : LANGUAGE_ENGLISH;
     s->frame.literal_minus = c->imap_literal == CONF_LITERAL_MINUS;
