@@ -12,6 +12,7 @@
 #include "imap/commands.h"
 #include "imap/list.h"
 #include "store/names.h"
+#include "wire/write.h"
 
 enum {
     NAMES_PENDING_MAX = 1000, /* beyond: NOTIFICATIONOVERFLOW */
@@ -22,7 +23,8 @@ enum {
 /* What we can tell of; what is missing is answered with BADEVENT. */
 enum {
     SUPPORTED = NOTIFY_MESSAGE_NEW | NOTIFY_MESSAGE_EXPUNGE | NOTIFY_FLAG_CHANGE |
-                NOTIFY_MAILBOX_NAME | NOTIFY_SUBSCRIPTION_CHANGE,
+                NOTIFY_MAILBOX_NAME | NOTIFY_SUBSCRIPTION_CHANGE | NOTIFY_MAILBOX_METADATA |
+                NOTIFY_SERVER_METADATA,
 };
 
 /* SUBTREE and MAILBOXES, one name each. */
@@ -40,7 +42,8 @@ struct rules {
 
 struct pending_name {
     struct list link;
-    uint32_t event; /* EVENT_ */
+    uint32_t event;   /* EVENT_ */
+    uint32_t mailbox; /* EVENT_METADATA, where the name is the entry's; 0: of the server */
     uint16_t n, old_n;
     char text[]; /* name, old name */
 };
@@ -49,7 +52,7 @@ struct notify {
     struct watch watch; /* of the whole account; without account: NOTIFY NONE */
     struct session *session;
     uint8_t selected, personal, subscribed; /* NOTIFY_ events */
-    uint8_t any;                            /* of them and of the rules */
+    uint8_t any;                            /* all but those of the selected mailbox */
     bool delayed, overflow;
     struct rules *rules;         /* NULL: none */
     char *fetch;                 /* "(UID FLAGS)", or NULL */
@@ -136,20 +139,21 @@ static void become_none(struct notify *n)
     n->selected = n->personal = n->subscribed = n->any = 0;
 }
 
-static bool is_pending(const struct notify *n, uint32_t event, struct span name)
+static bool is_pending(const struct notify *n, uint32_t event, uint32_t mailbox, struct span name)
 {
     struct pending_name *p;
     list_each(p, &n->names, link)
     {
-        if (p->event == event && span_eq(span_make(p->text, p->n), name))
+        if (p->event == event && p->mailbox == mailbox && span_eq(span_make(p->text, p->n), name))
             return true;
     }
     return false;
 }
 
-static void note_name(struct notify *n, uint32_t event, struct span name, struct span old_name)
+static void note_name(struct notify *n, uint32_t event, uint32_t mailbox, struct span name,
+                      struct span old_name)
 {
-    if (event != EVENT_RENAMED && is_pending(n, event, name))
+    if (event != EVENT_RENAMED && is_pending(n, event, mailbox, name))
         return;
     if (n->names_count == NAMES_PENDING_MAX) {
         n->overflow = true;
@@ -157,6 +161,7 @@ static void note_name(struct notify *n, uint32_t event, struct span name, struct
     }
     struct pending_name *p = xmalloc(sizeof(*p) + name.n + old_name.n);
     p->event = event;
+    p->mailbox = mailbox;
     p->n = (uint16_t)name.n;
     p->old_n = (uint16_t)old_name.n;
     memcpy(p->text, name.p, name.n);
@@ -179,13 +184,17 @@ static void note(struct notify *n, const struct event *e)
             ranges_add(&n->flags, e->mailbox, e->mailbox);
     } else if (e->kinds == EVENT_SUBSCRIPTION) {
         if (n->any & NOTIFY_SUBSCRIPTION_CHANGE)
-            note_name(n, e->kinds, e->name, SPAN_EMPTY);
+            note_name(n, e->kinds, 0, e->name, SPAN_EMPTY);
+    } else if (e->kinds == EVENT_METADATA) {
+        bool visible = e->old_name.n == 0 || span_eq(e->old_name, span_str(n->session->user));
+        if (visible && (n->any & (e->mailbox ? NOTIFY_MAILBOX_METADATA : NOTIFY_SERVER_METADATA)))
+            note_name(n, e->kinds, e->mailbox, e->name, SPAN_EMPTY);
     } else if (n->any & NOTIFY_MAILBOX_NAME) {
-        note_name(n, e->kinds, e->name, e->old_name);
+        note_name(n, e->kinds, 0, e->name, e->old_name);
         /* Section 5.4: what is created or deleted concerns its direct superior. */
         struct span superior = mailbox_name_superior(e->name);
         if (e->kinds != EVENT_RENAMED && superior.n)
-            note_name(n, EVENT_CREATED, superior, SPAN_EMPTY);
+            note_name(n, EVENT_CREATED, 0, superior, SPAN_EMPTY);
     }
 }
 
@@ -237,9 +246,36 @@ static int tell_mailbox(struct session *s, struct snap *snap, uint32_t mailbox, 
     return rc;
 }
 
+/* Sections 5.6 and 5.7: the name of the entry, without its value (RFC 5464 section 4.4.2). */
+static int tell_metadata(struct session *s, struct snap *snap, const struct pending_name *p)
+{
+    struct mailbox_info info = {.name = SPAN_EMPTY};
+    uint32_t events = NOTIFY_MAILBOX_METADATA;
+    int rc = p->mailbox ? snap_mailbox(snap, p->mailbox, &info) : 0;
+    if (rc == 0 && p->mailbox)
+        rc = wanted(s->notify, snap, info.name, &events);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    if (!(events & NOTIFY_MAILBOX_METADATA))
+        return 0;
+    struct buf *b = respond_begin(s);
+    buf_put_lit(b, "* METADATA ");
+    if (p->mailbox)
+        put_mailbox_name(s, b, info.name);
+    else
+        buf_put_lit(b, "\"\"");
+    buf_put_byte(b, ' ');
+    write_astring(b, span_make(p->text, p->n), session_utf8(s));
+    buf_put_lit(b, "\r\n");
+    respond_end(s);
+    return 0;
+}
+
 /* A name is told as it is now: what was created and deleted again is \NonExistent. */
 static int tell_name(struct session *s, struct snap *snap, const struct pending_name *p)
 {
+    if (p->event == EVENT_METADATA)
+        return tell_metadata(s, snap, p);
     struct notify *n = s->notify;
     struct span name = span_make(p->text, p->n), old = span_make(p->text + p->n, p->old_n);
     uint32_t needed =
@@ -580,7 +616,8 @@ static struct notify *notify_make(struct task *t)
     buf_init(&m.text, BUF_UNLIMITED);
     for (unsigned i = 0; i < a->n_groups; i++) {
         const struct notify_group *g = &a->groups[i];
-        n->any |= (uint8_t)g->events;
+        if (g->filter != NOTIFY_SELECTED && g->filter != NOTIFY_SELECTED_DELAYED)
+            n->any |= (uint8_t)g->events;
         switch (g->filter) {
         case NOTIFY_SELECTED:
         case NOTIFY_SELECTED_DELAYED:
@@ -673,7 +710,7 @@ static enum step notify_begin(struct task *t)
     t->cleanup = notify_cleanup;
     st->made = notify_make(t);
     /* What changes while the STATUS answers go out must not be missed. */
-    if (st->made->personal || st->made->subscribed || st->made->rules) {
+    if (st->made->any) {
         watch_add(&st->made->watch, t->session->account, 0, 0, NULL);
         watch_events(&st->made->watch, on_events);
     }

@@ -129,6 +129,12 @@ static int note(struct events *e, struct snap *snap, size_t first, const struct 
         event.kinds = EVENT_SUBSCRIPTION;
         event.name = op->subscribe.name;
         break;
+    case OP_METADATA:
+        event.mailbox = op->metadata.mailbox;
+        event.kinds = EVENT_METADATA;
+        event.name = op->metadata.name;
+        event.old_name = op->metadata.owner;
+        break;
     default:
         return 0;
     }

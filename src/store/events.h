@@ -21,6 +21,8 @@ enum event_kind {
     EVENT_DELETED = 1 << 4,
     EVENT_RENAMED = 1 << 5, /* with old_name; not for the inferiors that went with it */
     EVENT_SUBSCRIPTION = 1 << 6,
+    EVENT_METADATA =
+        1 << 7, /* of an entry, which is the name; old_name is its owner, empty: shared */
     EVENT_OF_MESSAGES = EVENT_NEW | EVENT_EXPUNGE | EVENT_FLAGS,
     EVENT_OF_NAMES = EVENT_CREATED | EVENT_DELETED | EVENT_RENAMED,
 };
@@ -28,7 +30,7 @@ enum event_kind {
 enum { EVENTS_MAX = 2000 };
 
 struct event {
-    uint32_t mailbox;           /* 0: a name without a mailbox, or none */
+    uint32_t mailbox;           /* 0: a name without a mailbox, or the account */
     uint32_t kinds;             /* EVENT_ */
     uint64_t origin;            /* request.origin of who did it; 0: nobody knows */
     struct span name, old_name; /* as far as the kind has them */

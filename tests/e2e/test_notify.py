@@ -1,8 +1,11 @@
 """NOTIFY (RFC 5465): its sections' own examples, and what they say beside."""
+import os
+
 import pytest
 
 from support import mails
 from support.imap import LitPlus, expand, flags, name
+from support.server import PASSWORD
 
 MESSAGES = '(MessageNew MessageExpunge)'
 ALL = '(MessageNew MessageExpunge FlagChange)'
@@ -515,3 +518,53 @@ def test_overflow(session, other, user):
             break
     other.ok('CREATE later')
     silent(c, other) if not c.running else None
+
+
+def test_uidonly(session, other):
+    """RFC 9586: UIDs instead of numbers here, too."""
+    c = session()
+    c.ok('ENABLE UIDONLY')
+    c.select('INBOX')
+    c.check_view = False
+    c.ok('NOTIFY SET (selected (MessageNew (FLAGS) MessageExpunge FlagChange))')
+    other.ok('APPEND INBOX ', LitPlus(mails.numbered(1)))
+    got = []
+    while not got or b'FETCH' not in got[-1]:
+        got.append(c.read().raw)
+    assert got[0] == b'* 1 EXISTS\r\n' and got[-1].startswith(b'* 1 UIDFETCH (')
+
+
+def cpu_of(server):
+    """Seconds that the mail processes have worked."""
+    total = 0
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open('/proc/%s/cmdline' % pid, 'rb') as f:
+                name = f.read().split(b'\0')[0]
+            with open('/proc/%s/schedstat' % pid) as f:
+                total += int(f.read().split()[0]) if b'martlet-mail' in name else 0
+        except OSError:
+            continue
+    return total / 1e9
+
+
+@pytest.mark.martlet('looks at its processes')
+def test_a_change_costs_the_same_with_many_mailboxes(own_server, user):
+    """Watching a thousand mailboxes, a change costs what it costs with ten."""
+    cost = {}
+    with own_server.connect() as a, own_server.connect() as b:
+        a.login(user, PASSWORD), b.login(user, PASSWORD)
+        for i in range(0, 1000, 50):
+            for tag in a.pipeline(*['CREATE box%d' % n for n in range(i, i + 50)]):
+                a.wait(tag)
+        a.ok('APPEND box3 ', LitPlus(mails.numbered(1)))
+        a.select('box3')
+        for n in (10, 1000, 10, 1000):
+            b.ok('NOTIFY SET (mailboxes (%s) %s)' % (' '.join('box%d' % i for i in range(n)), ALL))
+            before = cpu_of(own_server)
+            for i in range(200):
+                a.ok('STORE 1 %sFLAGS.SILENT (\\Flagged)' % '+-'[i % 2])
+                assert status(heard(b, 1)[0])[0] == 'box3'
+            spent = cpu_of(own_server) - before
+            cost[n] = min(cost.get(n, spent), spent)
+    assert cost[1000] < 2.5 * cost[10], cost

@@ -386,8 +386,8 @@ struct listener {
 
 static void on_events(struct watch *w, const struct events *events)
 {
-    static const char *const kinds[] = {"new",     "expunge", "flags",       "created",
-                                        "deleted", "renamed", "subscription"};
+    static const char *const kinds[] = {"new",     "expunge", "flags",        "created",
+                                        "deleted", "renamed", "subscription", "metadata"};
     struct listener *l = container_of(w, struct listener, w);
     for (size_t i = 0; i < events_count(events); i++) {
         const struct event *e = events_at(events, i);
@@ -444,6 +444,13 @@ static void events_tell_what_happened(void **state)
     expect(f, ask_name(REQUEST_SUBSCRIBE, "d", NULL), 0); /* no change */
     expect(f, ask_name(REQUEST_DELETE, "d/b", NULL), 0);
     expect_told(&l, "subscription d\n.deleted d/b\n.");
+    struct metadata_change note = {
+        .owner = SPAN("ann"), .name = SPAN("/private/comment"), .value = SPAN("x")};
+    a = ask_name(REQUEST_METADATA, "INBOX", NULL);
+    a->r.entries = &note;
+    a->r.entry_count = a->r.entries_max = 1;
+    expect(f, a, 0);
+    expect_told(&l, "metadata /private/comment from ann\n.");
     watch_remove(&l.w);
     expect(f, ask_name(REQUEST_DELETE, "d/b/c", NULL), 0);
     expect_told(&l, "");
