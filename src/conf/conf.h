@@ -95,6 +95,7 @@ struct conf {
     uint64_t imap_language; /* 0: English, 1: Russian */
     bool imap_side_by_side;
     struct conf_list imap_in_order_clients, imap_submit_users, imap_stream_users;
+    struct conf_list metadata_server;
     uint64_t imap_idle_timeout;
     uint64_t imap_progress_interval; /* milliseconds */
     uint64_t imap_line_max, imap_literal_max, imap_command_memory;
@@ -111,6 +112,7 @@ struct conf {
     uint64_t lmtp_over_quota; /* enum conf_over_quota */
     uint64_t lmtp_message_max, lmtp_recipients_max, lmtp_timeout;
 
+    uint64_t metadata_value_max, metadata_entries_max;
     uint64_t quota_warn_percent;
     uint64_t quota_storage, quota_messages, quota_mailboxes, quota_annotation_storage; /* 0: none */
     uint64_t mail_quarantine;                                                          /* 0: none */

@@ -303,6 +303,16 @@ const struct setting conf_settings[] = {
            "Recipients of one message (RFC 5321 section 4.5.3.1.8: at least 100)."),
     TIME("lmtp.timeout", lmtp_timeout, "5min", 10, DAY, "How long a client may be silent."),
 
+    LIST("metadata.server", metadata_server, "[]",
+         "What clients read as shared metadata of the server (RFC 5464), such as\n"
+         "\"/shared/admin=mailto:postmaster@example.org\": an entry, =, its value."),
+    SIZE("metadata.value_max", metadata_value_max, "64kb", KIB, MIB,
+         "Longest value of an entry of metadata."),
+    NUMBER(
+        "metadata.entries_max", metadata_entries_max, "500", 10, 100000,
+        "Shared entries of a mailbox, and private ones of each user there; private ones of a user\n"
+        "on the server."),
+
     SIZE(
         "quota.storage", quota_storage, "0", 0, 1ULL << 50,
         "How much mail an account may hold. 0: no limit. Of this and the following, SETQUOTA (RFC\n"

@@ -1,5 +1,6 @@
 /* imap/cmd_basic.c: commands that need no mail: CAPABILITY, NOOP, CHECK, LOGOUT, ENABLE, ID,
  * NAMESPACE, IDLE (RFC 9051 sections 6.1, 6.3.1, 6.3.10, 6.3.13; RFC 2971). */
+#include "imap/metadata.h"
 #include "imap/commands.h"
 #include "imap/utf8.h"
 #include "wire/capability.h"
@@ -31,7 +32,7 @@ enum step cmd_logout(struct task *t)
 enum step cmd_enable(struct task *t)
 {
     struct session *s = t->session;
-    enum { REV2 = 1, CONDSTORE = 2, QRESYNC = 4, UTF8 = 8, UIDONLY = 16 };
+    enum { REV2 = 1, CONDSTORE = 2, QRESYNC = 4, UTF8 = 8, UIDONLY = 16, METADATA = 32 };
     static const struct {
         struct span name;
         unsigned bit;
@@ -39,7 +40,8 @@ enum step cmd_enable(struct task *t)
                  {SPAN("CONDSTORE"), CONDSTORE},
                  {SPAN("QRESYNC"), QRESYNC},
                  {SPAN("UTF8=ACCEPT"), UTF8},
-                 {SPAN("UIDONLY"), UIDONLY}};
+                 {SPAN("UIDONLY"), UIDONLY},
+                 {SPAN("METADATA"), METADATA}};
     unsigned asked = 0;
     for (size_t i = 0; i < t->command->enable.n; i++)
         for (size_t k = 0; k < ARRAY_LEN(known); k++)
@@ -67,6 +69,8 @@ enum step cmd_enable(struct task *t)
         s->uidonly = true;
     if (asked & QRESYNC)
         s->qresync = true;
+    if (asked & METADATA)
+        metadata_enable(s);
     if (asked & (CONDSTORE | QRESYNC))
         condstore_enable(s);
     return task_ok(t, NULL, "ENABLE completed");
@@ -123,7 +127,7 @@ enum step cmd_idle(struct task *t)
             return task_bad(t, "Expected DONE");
         return task_ok(t, NULL, "IDLE completed");
     }
-    if (!announce(s, ANNOUNCE_EXPUNGE))
+    if (!announce(s, ANNOUNCE_EXPUNGE) || !metadata_announce(s))
         return STEP_AGAIN;
     return STEP_WAIT;
 }

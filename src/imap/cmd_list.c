@@ -6,6 +6,7 @@
  */
 #include "imap/commands.h"
 #include "imap/list.h"
+#include "imap/metadata.h"
 #include "wire/match.h"
 #include "wire/mutf7.h"
 #include "wire/write.h"
@@ -18,6 +19,7 @@ struct list_state {
     size_t n_patterns;
     struct buf at; /* the name where the walk stands */
     bool started, lsub;
+    const struct span *entries; /* of RETURN (METADATA ...), in lower case */
 };
 
 struct listed {
@@ -187,6 +189,16 @@ static int show_status(struct session *s, struct snap *snap, struct buf *b,
     return put_status_line(s, snap, b, info, st->args->status_items);
 }
 
+/* RFC 9590 section 3: of mailboxes that exist and were selected themselves. */
+static int show_metadata(struct session *s, struct snap *snap, struct buf *b,
+                         const struct list_state *st, const struct listed *m,
+                         const struct mailbox_info *info)
+{
+    if (!m->exists || !st->entries)
+        return 0;
+    return metadata_put_entries(s, snap, b, info, m->name, st->entries, st->args->n_entries);
+}
+
 static void put_lsub(struct session *s, struct buf *b, const struct listed *m)
 {
     buf_put_str(b, m->subscribed ? "* LSUB () \"/\" " : "* LSUB (\\Noselect) \"/\" ");
@@ -219,7 +231,9 @@ static int visit(struct task *t, struct snap *snap, struct buf *b, struct span n
     bool subscribed = (select & LIST_SELECT_SUBSCRIBED) || (st->args->ret & LIST_RETURN_SUBSCRIBED);
     put_line(s, snap, b, &m, subscribed, !s->rev2 && !st->args->extended);
     /* RFC 9051 section 6.3.9.8, example 11: none for a name that stands there for its children. */
-    return show ? show_status(s, snap, b, st, &m, &info) : 0;
+    if (show)
+        rc = show_metadata(s, snap, b, st, &m, &info);
+    return show && rc == 0 ? show_status(s, snap, b, st, &m, &info) : rc;
 }
 
 /* --- the walk --- */
@@ -298,6 +312,28 @@ static int decode_pattern(struct session *s, struct span given, struct buf *to, 
     return mailbox_pattern_decode(given, session_utf8(s) || !span_is_ascii(given), to, why);
 }
 
+/* False: the task has ended. */
+static bool take_entries(struct task *t)
+{
+    const struct cmd_list *a = &t->command->list;
+    struct list_state *st = t->data;
+    if (!(a->ret & LIST_RETURN_METADATA))
+        return true;
+    struct span *entries = arena_array(&t->arena, a->n_entries, sizeof(*entries));
+    if (!entries) {
+        task_no(t, "LIMIT", "The command needs too much memory");
+        return false;
+    }
+    for (unsigned i = 0; i < a->n_entries; i++) {
+        if (!metadata_entry_name(t, a->entries[i], &entries[i])) {
+            task_bad(t, "An entry begins with /shared or /private");
+            return false;
+        }
+    }
+    st->entries = entries;
+    return true;
+}
+
 static enum step list_begin(struct task *t, bool lsub)
 {
     const struct cmd_list *a = &t->command->list;
@@ -309,6 +345,8 @@ static enum step list_begin(struct task *t, bool lsub)
     st->args = a;
     st->lsub = lsub;
     buf_init(&st->at, 4096);
+    if (!take_entries(t))
+        return STEP_DONE;
     st->patterns = arena_array(&t->arena, a->n_patterns, sizeof(*st->patterns));
     if (!st->patterns)
         return task_no(t, "LIMIT", "Too many patterns");

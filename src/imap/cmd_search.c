@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/metrics.h"
+#include "imap/filters.h"
 #include "imap/commands.h"
 #include "imap/context.h"
 #include "imap/search.h"
@@ -403,6 +404,8 @@ static enum step search_begin(struct task *t, struct snap *snap)
         st->context = context_new(t, &reused);
     if (reused) /* RFC 5267 section 4.3 */
         return task_bad(t, "That tag is in use with UPDATE");
+    if (!filters_expand(t, snap))
+        return STEP_DONE;
     int rc = search_compile(t, snap, &st->program);
     if (rc)
         return search_failed(t, rc);

@@ -38,6 +38,9 @@ static const struct command_row {
      .answers = ANSWER_LIST},
     {CMD_LSUB, cmd_lsub, .reads = RES_NAMES | RES_SUBSCRIPTIONS, .answers = ANSWER_LSUB},
     {CMD_STATUS, cmd_status, .reads = RES_NAMES | RES_COUNTS},
+    {CMD_GETMETADATA, cmd_getmetadata, .reads = RES_NAMES | RES_METADATA,
+     .answers = ANSWER_METADATA},
+    {CMD_SETMETADATA, cmd_setmetadata, .reads = RES_NAMES, .writes = RES_NAMES | RES_METADATA},
     {CMD_GETQUOTA, cmd_getquota, .reads = RES_NAMES | RES_COUNTS | RES_ADDED | RES_MESSAGES,
      .answers = ANSWER_QUOTA},
     {CMD_GETQUOTAROOT, cmd_getquotaroot, .reads = RES_NAMES | RES_COUNTS | RES_ADDED | RES_MESSAGES,
@@ -78,6 +81,10 @@ static void search_effects(const struct command *c, bool rev2, struct effects *e
             set_effects(&n->set, true, e);
         if (n->key == KEY_SEQ || n->key == KEY_UID)
             set_effects(&n->set, n->key == KEY_UID, e);
+        if (n->key == KEY_FILTER) { /* whatever it says */
+            e->uses_seq = true;
+            e->reads |= RES_FLAGS | RES_SAVED | RES_METADATA;
+        }
         if (n->key == KEY_FLAG || n->key == KEY_KEYWORD || n->key == KEY_MODSEQ)
             e->reads |= RES_FLAGS;
     }

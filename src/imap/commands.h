@@ -46,6 +46,8 @@ enum step cmd_unsubscribe(struct task *t);
 enum step cmd_list(struct task *t);
 enum step cmd_lsub(struct task *t);
 enum step cmd_status(struct task *t);
+enum step cmd_getmetadata(struct task *t);
+enum step cmd_setmetadata(struct task *t);
 enum step cmd_getquota(struct task *t);
 enum step cmd_getquotaroot(struct task *t);
 enum step cmd_setquota(struct task *t);

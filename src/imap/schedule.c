@@ -6,6 +6,7 @@
  * waits for every command that forbids it and for waiting commands that name messages by number. */
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "imap/metadata.h"
 #include "imap/session_int.h"
 
 #include "imap/commands.h"
@@ -192,6 +193,8 @@ static bool finish(struct task *t)
         return false;
     if (s->closing || t->silent_end)
         return true;
+    if (!metadata_announce(s))
+        return false;
     condstore_before_tagged(s);
     struct buf *b = respond_begin(s);
     condstore_put_tagged(t, b);

@@ -130,6 +130,7 @@ static void emit_leaf(struct compiler *c, const struct search_node *n)
     const int64_t ever = INT64_MAX;
     struct judge_key *k;
     switch (n->key) {
+    case KEY_FILTER: /* they have been replaced */
     case KEY_ALL:
     case KEY_AND: /* without children */
     case KEY_OR:

@@ -1,4 +1,5 @@
 /* imap/session.c: a session's life, and its input up to parsed commands. */
+#include "imap/metadata.h"
 #include "imap/commands.h"
 
 #include "base/clock.h"
@@ -48,6 +49,7 @@ static void session_free(struct session *s)
         task_discard(take_ptr(s->reading));
     list_each_safe(t, next, &s->tasks, link) task_discard(t);
     notify_free(s);
+    metadata_free(s);
     view_close(s);
     ranges_done(&s->saved);
     loop_timer_cancel(&s->timer);

@@ -27,13 +27,16 @@ struct imap_settings {
     const char *const *submit_users, *const *stream_users;
     bool side_by_side; /* run unambiguous commands side by side (RFC 9051 section 5.5) */
     const char *const
-        *in_order_clients;       /* ID names for which it is off; NULL-terminated, or NULL */
-    size_t command_memory;       /* octets that one command may use while it is parsed and runs */
-    size_t tasks_max;            /* commands in progress; more input waits */
-    unsigned idle_timeout_s;     /* RFC 9051 section 5.4: at least 30 minutes */
-    unsigned progress_ms;        /* between two reports of a long command (RFC 9585) */
-    unsigned quota_warn_percent; /* 0: never */
-    unsigned errors_max;         /* BAD commands in a row before BYE */
+        *in_order_clients;         /* ID names for which it is off; NULL-terminated, or NULL */
+    size_t command_memory;         /* octets that one command may use while it is parsed and runs */
+    size_t tasks_max;              /* commands in progress; more input waits */
+    unsigned idle_timeout_s;       /* RFC 9051 section 5.4: at least 30 minutes */
+    unsigned progress_ms;          /* between two reports of a long command (RFC 9585) */
+    size_t metadata_value_max;     /* octets */
+    uint32_t metadata_entries_max; /* of one mailbox and owner */
+    const char *const *server_metadata; /* "entry=value"; NULL-terminated, or NULL */
+    unsigned quota_warn_percent;        /* 0: never */
+    unsigned errors_max;                /* BAD commands in a row before BYE */
 };
 
 extern const struct imap_settings imap_settings_default;

@@ -33,6 +33,7 @@ enum resource {
     RES_NAMES = 1 << 4,    /* mailboxes and their attributes */
     RES_SUBSCRIPTIONS = 1 << 5,
     RES_SAVED = 1 << 6, /* the saved search result */
+    RES_METADATA = 1 << 20,
 };
 
 /* Untagged answers without anything that ties them to their command. */
@@ -159,6 +160,7 @@ struct session {
     bool input_held; /* ... it is not known yet what the next bytes mean (compress.c) */
     struct list tasks;
     size_t task_count;
+    struct metadata *metadata; /* NULL: METADATA was not enabled */
     struct notify *notify; /* NULL: never used */
     struct view *view;     /* NULL: authenticated state */
     struct ranges saved;   /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */

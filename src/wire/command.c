@@ -48,6 +48,8 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(GENURLAUTH, AUTH_STATES, CMD_PLAIN, parse_genurlauth),
     ROW(URLFETCH, AUTH_STATES, CMD_PLAIN, parse_urlfetch),
     ROW(RESETKEY, AUTH_STATES, CMD_PLAIN, parse_resetkey),
+    ROW(GETMETADATA, AUTH_STATES, CMD_PLAIN, parse_getmetadata),
+    ROW(SETMETADATA, AUTH_STATES, CMD_PLAIN, parse_setmetadata),
     ROW(IDLE, AUTH_STATES, CMD_PLAIN, parse_no_args),
     ROW(COMPRESS, AUTH_STATES, CMD_PLAIN, parse_compress),
 

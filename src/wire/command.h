@@ -51,6 +51,8 @@ enum command_id {
     CMD_GENURLAUTH,
     CMD_URLFETCH,
     CMD_RESETKEY,
+    CMD_GETMETADATA,
+    CMD_SETMETADATA,
     CMD_IDLE,
     CMD_COMPRESS,
     /* selected */
@@ -198,6 +200,7 @@ enum list_return {
     LIST_RETURN_CHILDREN = 1 << 1,
     LIST_RETURN_SPECIAL_USE = 1 << 2,
     LIST_RETURN_STATUS = 1 << 3,
+    LIST_RETURN_METADATA = 1 << 8, /* RFC 9590 */
 };
 
 struct cmd_list { /* LIST, and LSUB with one pattern */
@@ -206,6 +209,8 @@ struct cmd_list { /* LIST, and LSUB with one pattern */
     unsigned n_patterns;
     uint32_t select, ret; /* LIST_SELECT_, LIST_RETURN_ */
     uint32_t status_items;
+    const struct span *entries; /* of METADATA */
+    unsigned n_entries;
     bool
         extended; /* selection options, several patterns or RETURN were given (RFC 5258 section 3):
                    * an empty pattern is then an ordinary one, not the question for the separator */
@@ -313,6 +318,7 @@ enum search_key {
     KEY_SAVEDSINCE,
     KEY_UIDAFTER, /* set: one UID, or "$"; RFC 9738 */
     KEY_UIDBEFORE,
+    KEY_FILTER, /* text: the filter's name; RFC 5466 */
 };
 
 struct search_node {
@@ -503,6 +509,23 @@ struct cmd_quota { /* GETQUOTA, SETQUOTA: RFC 9208; GETQUOTAROOT is a struct cmd
     unsigned n;
 };
 
+enum metadata_depth { METADATA_DEPTH_0, METADATA_DEPTH_1, METADATA_DEPTH_INFINITY };
+
+struct metadata_value {
+    struct span entry, value;
+    bool nil;
+};
+
+struct cmd_metadata { /* GETMETADATA, SETMETADATA: RFC 5464; names empty: of the server */
+    struct span name;
+    bool has_max_size;
+    uint64_t max_size;
+    enum metadata_depth depth;
+    const struct span *entries; /* GETMETADATA */
+    const struct metadata_value *values;
+    unsigned n; /* of either */
+};
+
 struct command {
     struct span tag;
     enum command_id id;
@@ -533,6 +556,7 @@ struct command {
         struct cmd_uidbatches uidbatches;
         struct span compress; /* the mechanism (RFC 4978) */
         struct cmd_quota quota;
+        struct cmd_metadata metadata;
     };
 };
 
@@ -564,6 +588,10 @@ int command_parse(struct span text, const struct parse_limits *limits, struct ar
  * error then points into the arena.) */
 int command_parse_copy(struct span text, const struct parse_limits *limits, struct arena *a,
                        struct command **ret, struct parse_error *ret_error) must_check;
+
+/* SEARCH keys alone, such as the value of a filter (RFC 5466): ret->nodes and n_nodes. */
+int search_keys_parse(struct span text, const struct parse_limits *limits, struct arena *a,
+                      struct cmd_search *ret, struct parse_error *ret_error) must_check;
 
 /* One message of a MULTIAPPEND: the `part` of FRAME_LITERAL_ASK, where that is not a text_part. */
 int append_part_parse(struct span part, const struct parse_limits *limits, struct arena *a,

@@ -152,6 +152,9 @@ int parse_cancel_update(struct parse *p, struct command *c);
 int parse_store(struct parse *p, struct command *c);
 int parse_copy(struct parse *p, struct command *c);
 
+int parse_getmetadata(struct parse *p, struct command *c);
+int parse_setmetadata(struct parse *p, struct command *c);
+int parse_metadata_entries(struct parse *p, const struct span **ret, unsigned *ret_n);
 int parse_getquota(struct parse *p, struct command *c);
 int parse_setquota(struct parse *p, struct command *c);
 

@@ -13,6 +13,7 @@ static const struct keyword return_options[] = {
     {"SUBSCRIBED", LIST_RETURN_SUBSCRIBED},
     {"SPECIAL-USE", LIST_RETURN_SPECIAL_USE},
     {"STATUS", LIST_RETURN_STATUS},
+    {"METADATA", LIST_RETURN_METADATA},
 };
 
 static int unknown_option(struct parse *p, struct span name)
@@ -74,6 +75,12 @@ static int parse_return_option(struct parse *p, struct cmd_list *list)
         return unknown_option(p, name);
     list->ret |= return_options[i].value;
     p->after = return_options[i].name;
+    if (return_options[i].value == LIST_RETURN_METADATA) {
+        rc = parse_sp(p, "a list of entries");
+        if (rc == 0)
+            rc = parse_byte(p, '(', "a list of entries");
+        return rc ? rc : parse_metadata_entries(p, &list->entries, &list->n_entries);
+    }
     if (return_options[i].value != LIST_RETURN_STATUS)
         return 0;
     rc = parse_sp(p, "a list of status items");

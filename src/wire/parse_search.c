@@ -17,6 +17,7 @@ enum argument {
     ARG_SECONDS,
     ARG_OBJECTID,
     ARG_ONE_UID,
+    ARG_FILTER,
 };
 
 static const struct key_row {
@@ -68,6 +69,7 @@ static const struct key_row {
     {"SAVEDSINCE", KEY_SAVEDSINCE, ARG_DATE},
     {"UIDAFTER", KEY_UIDAFTER, ARG_ONE_UID},
     {"UIDBEFORE", KEY_UIDBEFORE, ARG_ONE_UID},
+    {"FILTER", KEY_FILTER, ARG_FILTER},
 };
 
 enum container { IN_ROOT, IN_PAREN, IN_OR };
@@ -171,6 +173,18 @@ static int parse_seconds(struct parse *p, uint64_t *ret)
     return rc;
 }
 
+/* RFC 5466 section 4: an atom without "/". */
+static int parse_filter(struct parse *p, struct span *ret)
+{
+    struct span name;
+    int rc = parse_atom(p, "the name of a filter", &name);
+    if (rc == 0 && memchr(name.p, '/', name.n))
+        rc = parse_fail(p, ERR_INVALID, "the name of a filter has no \"/\"");
+    if (rc == 0)
+        *ret = name;
+    return rc;
+}
+
 /* RFC 8474 section 7: 1*255(ALPHA / DIGIT / "_" / "-") */
 static int parse_objectid(struct parse *p, struct span *ret)
 {
@@ -213,6 +227,7 @@ static int parse_argument(struct parse *p, enum argument argument, struct search
         [ARG_SECONDS] = "a number of seconds",
         [ARG_OBJECTID] = "an object identifier",
         [ARG_ONE_UID] = "a UID",
+        [ARG_FILTER] = "the name of a filter",
     };
     int rc = parse_sp(p, what[argument]);
     if (rc)
@@ -232,6 +247,8 @@ static int parse_argument(struct parse *p, enum argument argument, struct search
         return parse_seconds(p, &node->number);
     case ARG_OBJECTID:
         return parse_objectid(p, &node->text);
+    case ARG_FILTER:
+        return parse_filter(p, &node->text);
     case ARG_MODSEQ:
         return parse_search_modseq(p, &node->number);
     case ARG_ONE_UID:
@@ -486,6 +503,18 @@ static bool take_word(struct parse *p, struct span word)
         return false;
     p->p += word.n;
     return true;
+}
+
+int search_keys_parse(struct span text, const struct parse_limits *limits, struct arena *a,
+                      struct cmd_search *ret, struct parse_error *ret_error)
+{
+    struct parse p = {text.p,    text.p + text.n, a,       limits ? limits : &parse_limits_default,
+                      ret_error, "the beginning", "SEARCH"};
+    ret_error->tag = SPAN_EMPTY;
+    ret_error->id = CMD_SEARCH;
+    ret_error->reason[0] = '\0';
+    int rc = parse_program(&p, ret);
+    return rc ? rc : parse_end(&p);
 }
 
 int parse_search(struct parse *p, struct command *c)

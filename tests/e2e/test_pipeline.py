@@ -229,6 +229,8 @@ COMMANDS = [
     ('LIST "" {m}*', 'names', 'answer:list'),
     ('LIST (SUBSCRIBED) "" {m}*', 'names subs', 'answer:list'),
     ('LSUB "" {m}*', 'subs', 'answer:lsub'),
+    ('GETMETADATA {m} /shared/comment', 'names meta', 'answer:metadata'),
+    ('SETMETADATA {m} (/shared/comment "x")', 'names', 'names meta'),
     ('CREATE {m}x', '', 'names'),
     ('DELETE {o}', '', 'names other'),
     ('RENAME {o} {m}y', '', 'names other'),
@@ -239,7 +241,7 @@ COMMANDS = [
     ('SELECT {o}', 'names other', 'sel var'),
     ('EXAMINE {m}', 'names set flags', 'sel var'),
 ]
-SOLICITED = ('SEARCH', 'ESEARCH', 'LIST', 'LSUB', 'STATUS', 'FETCH')
+SOLICITED = ('METADATA', 'SEARCH', 'ESEARCH', 'LIST', 'LSUB', 'STATUS', 'FETCH')
 
 
 def ambiguous(a, b):

@@ -148,6 +148,9 @@ static void set_up_imap(struct mail *m)
     s->frame.max_command = MAX(s->frame.max_command, c->imap_line_max);
     s->frame.max_streamed_literal = c->imap_literal_max;
     s->parse.max_args = (unsigned)c->imap_arguments_max;
+    s->metadata_value_max = c->metadata_value_max;
+    s->metadata_entries_max = (uint32_t)c->metadata_entries_max;
+    s->server_metadata = (const char *const *)c->metadata_server.items;
     s->quota_warn_percent = (unsigned)c->quota_warn_percent;
     s->parse.max_depth = (unsigned)c->imap_nesting_max;
     s->parse.max_search_nodes = (unsigned)c->imap_search_nodes_max;

@@ -114,11 +114,23 @@ static void put_append(struct buf *b, const struct cmd_append *a)
 static void put_node(struct buf *b, const struct search_node *node)
 {
     static const char *const names[] = {
-        "AND",         "OR",      "ALL",        "FLAG",     "KEYWORD",   "BCC",     "BODY",
-        "CC",          "FROM",    "SUBJECT",    "TEXT",     "TO",        "HEADER",  "BEFORE",
-        "ON",          "SINCE",   "SENTBEFORE", "SENTON",   "SENTSINCE", "LARGER",  "SMALLER",
-        "SEQ",         "UID",     "MODSEQ",     "OLDER",    "YOUNGER",   "EMAILID", "THREADID",
-        "SAVEDBEFORE", "SAVEDON", "SAVEDSINCE", "UIDAFTER", "UIDBEFORE",
+        "AND",         "OR",
+        "ALL",         "FLAG",
+        "KEYWORD",     "BCC",
+        "BODY",        "CC",
+        "FROM",        "SUBJECT",
+        "TEXT",        "TO",
+        "HEADER",      "BEFORE",
+        "ON",          "SINCE",
+        "SENTBEFORE",  "SENTON",
+        "SENTSINCE",   "LARGER",
+        "SMALLER",     "SEQ",
+        "UID",         "MODSEQ",
+        "OLDER",       "YOUNGER",
+        "EMAILID",     "THREADID",
+        "SAVEDBEFORE", "SAVEDON",
+        "SAVEDSINCE",  "UIDAFTER",
+        "UIDBEFORE",   [KEY_FILTER] = "FILTER",
     };
     buf_printf(b, " %s%s", node->negated ? "!" : "", names[node->key]);
     switch (node->key) {
@@ -271,6 +283,24 @@ static void put_arguments(struct buf *b, const struct command *c)
     case CMD_RENAME:
         put_text(b, c->rename.from);
         put_text(b, c->rename.to);
+        break;
+    case CMD_GETMETADATA:
+        put_text(b, c->metadata.name);
+        buf_printf(b, " depth %d", c->metadata.depth);
+        if (c->metadata.has_max_size)
+            buf_printf(b, " max %llu", (unsigned long long)c->metadata.max_size);
+        for (unsigned i = 0; i < c->metadata.n; i++)
+            put_text(b, c->metadata.entries[i]);
+        break;
+    case CMD_SETMETADATA:
+        put_text(b, c->metadata.name);
+        for (unsigned i = 0; i < c->metadata.n; i++) {
+            put_text(b, c->metadata.values[i].entry);
+            if (c->metadata.values[i].nil)
+                buf_put_lit(b, " NIL");
+            else
+                put_text(b, c->metadata.values[i].value);
+        }
         break;
     case CMD_GETQUOTA:
     case CMD_SETQUOTA:

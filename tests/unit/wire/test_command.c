@@ -291,6 +291,40 @@ static void append(void **state)
     BAD("a APPEND {1*}", "malformed literal for a mailbox name after APPEND");
 }
 
+/* RFC 9208 section 7 */
+static void test_quota(void **state)
+{
+    (void)state;
+    OK("A GETQUOTA \"!partition/sda4\"", "A GETQUOTA [!partition/sda4]");
+    OK("a GETQUOTAROOT INBOX", "a GETQUOTAROOT [INBOX]");
+    OK("S0002 SETQUOTA \"\" (STORAGE 512 MESSAGE 0)",
+       "S0002 SETQUOTA [] [STORAGE] 512 [MESSAGE] 0");
+    OK("a SETQUOTA x ()", "a SETQUOTA [x]");
+    BAD("a SETQUOTA x (STORAGE)", "expected a limit after the resource, found \")\"");
+    BAD("a SETQUOTA x", "expected a list of limits after the name of the quota root");
+}
+
+/* RFC 5464 section 5, with what its examples do; RFC 9590, RFC 5466 */
+static void test_metadata(void **state)
+{
+    (void)state;
+    OK("a GETMETADATA \"\" /shared/comment", "a GETMETADATA [] depth 0 [/shared/comment]");
+    OK("a GETMETADATA (MAXSIZE 1024) INBOX (/shared/comment \"/private/x\")",
+       "a GETMETADATA [INBOX] depth 0 max 1024 [/shared/comment] [/private/x]");
+    OK("a GETMETADATA INBOX (DEPTH infinity MAXSIZE 1) (/shared/comment)",
+       "a GETMETADATA [INBOX] depth 2 max 1 [/shared/comment]");
+    OK("a GETMETADATA INBOX /private/comment /shared/comment",
+       "a GETMETADATA [INBOX] depth 0 [/private/comment] [/shared/comment]");
+    OK("a SETMETADATA INBOX (/private/x NIL /y \"z\" /w ~{2+}\r\nab)",
+       "a SETMETADATA [INBOX] [/private/x] NIL [/y] [z] [/w] [ab]");
+    OK("a SEARCH NOT FILTER x", "a SEARCH AND ( !FILTER [x] )");
+    BAD("a SEARCH FILTER x/y", "the name of a filter has no \"/\"");
+    BAD("a GETMETADATA INBOX (DEPTH 2) /x", "unknown DEPTH \"2\"");
+    BAD("a GETMETADATA (LEVEL 2) INBOX /x", "unknown GETMETADATA option \"LEVEL\"");
+    BAD("a SETMETADATA INBOX (/x y)", "the value must be a string or NIL");
+    BAD("a SETMETADATA INBOX (/x \"y\"", "expected \")\" after a value");
+}
+
 /* RFC 4469 section 5, RFC 6855 section 4 */
 static void catenate(void **state)
 {
@@ -688,6 +722,8 @@ int main(void)
         cmocka_unit_test(limits),
         cmocka_unit_test(deep_nesting),
         cmocka_unit_test(truncated),
+        cmocka_unit_test(test_quota),
+        cmocka_unit_test(test_metadata),
         cmocka_unit_test(table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
