@@ -493,7 +493,9 @@ bool metadata_announce(struct session *s)
         return false;
     int rc = snap_begin(s->account, &snap);
     uint64_t newest = rc == 0 ? snap_metadata_modseq(snap) : 0;
-    if (rc == 0 && newest > m->told) {
+    if (rc == 0 && newest > m->told && s->notify) {
+        m->told = newest; /* RFC 5465 section 3.1: from now on NOTIFY decides */
+    } else if (rc == 0 && newest > m->told) {
         rc = put_changed(s, snap, NULL);
         for (uint32_t from = 1;
              rc == 0 && (rc = snap_metadata_changed(snap, from, m->told, &info)) == 0;) {

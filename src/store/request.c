@@ -7,6 +7,7 @@ void request_init(struct request *r, enum request_kind kind, void (*done)(struct
                           .done = done,
                           .arg = arg,
                           .unchanged_since = UINT64_MAX,
+                          .entries_max = UINT32_MAX,
                           .view_modseq = UINT64_MAX};
 }
 
