@@ -190,7 +190,7 @@ static enum step step_wrong_state(struct task *t)
 /* RFC 9051 section 3: called when the task starts, since earlier commands change the state. */
 void task_check_state(struct task *t)
 {
-    if (!t->command)
+    if (!t->command || t->ending) /* an APPEND may have been answered already */
         return;
     if (!utf8_command_allowed(t)) {
         t->ending = true;

@@ -193,3 +193,19 @@ def test_literal8(c):
     assert got[1]['BINARY.SIZE[1]'] == '7' and got[1]['RFC822.SIZE'] == str(len(message))
     assert got[2]['BINARY[1]'] == b'\0\0a\0b\0\xff\r\n'
     assert b'\0' not in c.ok('FETCH 1 BODY.PEEK[]').fetch()[1]['BODY[]'], 'BODY[] is no literal8'
+
+
+def test_connection_lost(session):
+    """In the middle of a part, or while the parts are put together: nothing is stored."""
+    c = session()
+    c.append('INBOX', b'Subject: x\r\n\r\n' + b'0123456789abcdef' * (1 << 16))
+    for n in (0, 100, 3 << 20):
+        other = session()
+        other.send(b'a APPEND INBOX CATENATE (URL "/INBOX/;UID=1" TEXT {4000000+}\r\n' + b'x' * n)
+        other.close()
+    for _ in range(5):
+        other = session()
+        other.send(b'a APPEND INBOX CATENATE (%s URL "/INBOX/;UID=9")\r\n' % b' '.join([b'URL "/INBOX/;UID=1"'] * 60))
+        other.close()
+    c.noop()
+    assert c.ok('STATUS INBOX (MESSAGES)').one('STATUS').items()['MESSAGES'] == '1'

@@ -282,3 +282,13 @@ def test_nul(c, user):
     full = sign(c, url(user, 'INBOX/;UID=1/;SECTION=TEXT'))
     assert fetch(c, full) == b'a\x80b'
     assert extended(c, full, 'BINARY') == [['BINARY', b'a\0b']]
+
+
+def test_connection_lost(mail, user, session, new_user):
+    """While another user's account is looked for."""
+    full = sign(mail, url(user, 'INBOX/;UID=1'))
+    for _ in range(10):
+        other = session(name=new_user())
+        other.send(b'a URLFETCH "%s" "%s"\r\n' % (full.encode(), full.replace(user, 'nobody').encode()))
+        other.close()
+    assert fetch(mail, full) == BINARY
