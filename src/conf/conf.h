@@ -102,6 +102,8 @@ struct conf {
     uint64_t imap_arguments_max, imap_nesting_max, imap_search_nodes_max;
     uint64_t imap_tasks_max, imap_bad_commands;
 
+    const char *sharing_public_user;
+
     struct conf_list mailboxes; /* name, special use, name, special use, ... */
 
     struct conf_list lmtp_domains; /* empty: any */

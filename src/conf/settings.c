@@ -270,6 +270,9 @@ const struct setting conf_settings[] = {
     NUMBER("imap.bad_commands", imap_bad_commands, "50", 1, 1000000,
            "Commands not understood in a row, then BYE."),
 
+    STRING("sharing.public_user", sharing_public_user, "\"\"",
+           "The user whose mailboxes everybody sees below \"Shared/\", as far as their access\n"
+           "control lists say so (RFC 4314). Empty: there is no such namespace."),
     PAIRS("mailboxes", mailboxes,
           "{ Drafts = drafts, Sent = sent, Junk = junk, Trash = trash, Archive = archive }",
           "none all archive drafts flagged junk sent trash important",

@@ -112,7 +112,7 @@ static int announce_exists(struct session *s, struct snap *snap, const struct ma
         return 0;
     respond_text(s, "* %u EXISTS", exists);
     uint32_t lo;
-    if (s->rev2 || v->read_only || account_claim_recent(s->account, v->mailbox, v->uidnext, &lo) ||
+    if (s->rev2 || v->read_only || account_claim_recent(v->account, v->mailbox, v->uidnext, &lo) ||
         lo >= v->uidnext)
         return 0;
     ranges_add(&v->recent, lo, v->uidnext - 1);

@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "imap/catenate.h"
 #include "imap/commands.h"
+#include "imap/place.h"
 #include "imap/quota.h"
 #include "imap/utf8.h"
 
@@ -19,6 +20,7 @@ struct append_state {
     struct append_message *messages;
     unsigned filled;           /* messages that are complete */
     struct catenate *catenate; /* of the next one, where it is made of parts */
+    uint32_t rights;           /* to the mailbox; 0: its owner's */
 };
 
 static void append_cleanup(struct task *t)
@@ -58,25 +60,41 @@ static bool others_work(const struct task *t)
     return false;
 }
 
-/* Where the first literal is announced, the mailbox must exist. False: refused, with an answer. */
-static bool append_check(struct task *t, uint64_t size)
+/* The mailbox is there, and RFC 4314 section 4 lets this user append to it. size: of what is
+ * announced; 0: that is no question any more. */
+static int append_place(struct task *t, const struct place *place, uint64_t size)
 {
-    struct span name;
-    if (!task_mailbox_name(t, t->command->append.name, &name))
-        return false;
-    if (names_may_change(t->session))
-        return true; /* decided at its turn */
+    struct append_state *st = t->data;
     autosnap *snap = NULL;
     struct mailbox_info info;
-    int rc = snap_begin(t->session->account, &snap);
+    int rc = snap_begin(place->account, &snap);
     if (rc == 0)
-        rc = snap_mailbox_find(snap, name, &info);
-    if (rc == 0 && t->command->id == CMD_APPEND && !others_work(t) &&
+        rc = place_mailbox(t->session, snap, place, RIGHT_INSERT, &info, &st->rights);
+    if (rc == 0 && size && t->command->id == CMD_APPEND && !others_work(t) &&
         quota_refuses(t->session, snap, &info, size))
         rc = ERR_QUOTA;
-    if (rc)
-        task_store_failed(t, rc, true);
-    return rc == 0;
+    return rc;
+}
+
+static enum step append_refused(struct task *t, int rc)
+{
+    return rc == ERR_DENIED ? task_no_permission(t) : task_store_failed(t, rc, true);
+}
+
+/* Where the first literal is announced, the mailbox must exist. STEP_AGAIN: it does. STEP_WAIT: not
+ * known yet. STEP_DONE: refused, with an answer. */
+static enum step append_check(struct task *t)
+{
+    struct append_state *st = t->data;
+    struct place place;
+    enum step step;
+    if (!task_place(t, t->command->append.name, true, &place, &step))
+        return step;
+    task_set_target(t, place.account);
+    if (names_may_change(t->session))
+        return STEP_AGAIN; /* decided at its turn */
+    int rc = append_place(t, &place, st->announced);
+    return rc ? append_refused(t, rc) : STEP_AGAIN;
 }
 
 static enum step step_never(struct task *t)
@@ -120,6 +138,21 @@ static void ask_again(struct session *s, const struct frame_event *ev)
     refuse(s, t);
 }
 
+/* The first literal: taken, refused, or held back until it is known where it goes. */
+static void append_decide(struct session *s, struct task *t)
+{
+    switch (append_check(t)) {
+    case STEP_AGAIN:
+        frame_literal_accept(&s->frame);
+        break;
+    case STEP_WAIT:
+        break;
+    case STEP_DONE:
+        s->reading = NULL;
+        refuse(s, t);
+    }
+}
+
 void append_literal_ask(struct session *s, const struct frame_event *ev)
 {
     struct task *t = s->reading;
@@ -144,13 +177,20 @@ void append_literal_ask(struct session *s, const struct frame_event *ev)
     /* EXPUNGE would make another message of the number that REPLACE was given. */
     t->effects.uses_seq = t->command->id == CMD_REPLACE && !t->command->uid;
     (void)too_big(s, t->data, ev); /* alone it is not: the framer has looked */
-    if (!utf8_command_allowed(t) || !append_check(t, ev->size)) {
+    if (!utf8_command_allowed(t)) {
         refuse(s, t);
         return;
     }
-    frame_literal_accept(&s->frame);
     t->appending = true;
     s->reading = t;
+    append_decide(s, t);
+}
+
+void append_ask_again(struct session *s)
+{
+    s->reading->awaits_place = false;
+    append_decide(s, s->reading);
+    session_task_ended(s);
 }
 
 static struct upload *add_arrived(struct append_state *st, struct upload *u)
@@ -161,8 +201,8 @@ static struct upload *add_arrived(struct append_state *st, struct upload *u)
 
 void append_literal_start(struct session *s, const struct frame_event *ev)
 {
-    add_arrived(s->reading->data,
-                ev->text_part ? upload_new_part(s->account) : upload_new(s->account));
+    add_arrived(s->reading->data, ev->text_part ? upload_new_part(s->reading->target)
+                                                : upload_new(s->reading->target));
 }
 
 void append_literal_data(struct session *s, struct span bytes)
@@ -195,7 +235,7 @@ static int fill_upload(struct task *t, const struct append_part *p, struct appen
     struct append_state *st = t->data;
     if (p->catenate) {
         if (!st->catenate) {
-            m->upload = upload_new(t->session->account);
+            m->upload = upload_new(t->target);
             st->catenate = arena_new(&t->arena, struct catenate);
             if (!st->catenate)
                 return ERR_LIMIT;
@@ -207,7 +247,7 @@ static int fill_upload(struct task *t, const struct append_part *p, struct appen
         return rc;
     }
     if (!p->bytes.streamed) {
-        m->upload = upload_new(t->session->account);
+        m->upload = upload_new(t->target);
         return upload_data(m->upload, p->bytes.data);
     }
     if (p->bytes.index >= st->count)
@@ -223,9 +263,12 @@ static int fill_message(struct task *t, const struct append_part *p, struct appe
         return rc;
     if (upload_size(m->upload) == 0)
         return ERR_INVALID;
-    m->flags = store_flags(p->flags.system);
+    /* RFC 4314 section 4: flags that may not be set are left out. */
+    const struct append_state *st = t->data;
+    uint32_t rights = st->rights ? st->rights : RIGHTS_ALL;
+    m->flags = store_flags(p->flags.system) & rights_flags(rights);
     m->keywords = p->flags.keywords;
-    m->keyword_count = p->flags.n_keywords;
+    m->keyword_count = rights & RIGHT_WRITE ? p->flags.n_keywords : 0;
     m->internal_date.seconds = p->has_date ? p->date : (int64_t)(clock_wall_us() / 1000000);
     m->internal_date.zone_minutes = (int16_t)(p->has_date ? p->zone : 0);
     return 0;
@@ -275,9 +318,20 @@ static enum step append_begin(struct task *t)
     struct append_state *st = t->data;
     if (a->incomplete)
         return task_bad(t, "The parenthesis behind a literal is missing");
+    struct place place;
+    enum step step;
+    if (!task_place(t, a->name, true, &place, &step))
+        return step;
+    task_set_target(t, place.account);
+    if (!place.own) {
+        int rc = append_place(t, &place, 0);
+        if (rc)
+            return append_refused(t, rc);
+    }
     request_init(&t->request, REQUEST_APPEND, NULL, NULL);
-    if (!task_mailbox_name(t, a->name, &t->request.name))
-        return STEP_DONE;
+    t->request.name = place.name;
+    if (t->command->id == CMD_REPLACE && place.account != t->session->view->account)
+        return task_no(t, "CANNOT", "REPLACE works within one account");
     if (t->command->id == CMD_REPLACE && !replace_begin(t))
         return STEP_DONE;
     if (st->error)

@@ -1,6 +1,7 @@
 /* imap/cmd_change.c: EXPUNGE, STORE, COPY, MOVE (RFC 9051 sections 6.4.3, 6.4.6 to 6.4.8, 6.4.9).
  */
 #include "imap/commands.h"
+#include "imap/place.h"
 
 enum step task_request(struct task *t)
 {
@@ -41,6 +42,15 @@ static bool writable(struct task *t)
     return !v->read_only && !v->gone;
 }
 
+/* To the selected mailbox (RFC 4314 section 4). */
+static bool has_right(struct task *t, uint32_t rights)
+{
+    bool has = (t->session->view->rights & rights) == rights;
+    if (!has)
+        task_no_permission(t);
+    return has;
+}
+
 enum step cmd_expunge(struct task *t)
 {
     struct session *s = t->session;
@@ -54,7 +64,10 @@ enum step cmd_expunge(struct task *t)
     }
     if (!writable(t))
         return STEP_DONE;
+    if (!has_right(t, RIGHT_EXPUNGE))
+        return STEP_DONE;
     request_init(&t->request, REQUEST_EXPUNGE, NULL, NULL);
+    task_set_target(t, s->view->account);
     t->request.mailbox = s->view->mailbox;
     if (t->command->uid) {
         if (!resolve(t, &t->command->expunge.set))
@@ -69,7 +82,8 @@ enum step cmd_expunge(struct task *t)
 
 bool replace_begin(struct task *t)
 {
-    if (!writable(t) || !resolve(t, &t->command->append.replaced))
+    if (!writable(t) || !has_right(t, RIGHT_DELETE_MESSAGES | RIGHT_EXPUNGE) ||
+        !resolve(t, &t->command->append.replaced))
         return false;
     t->request.mailbox = t->session->view->mailbox;
     if (t->request.uids.n == 0)
@@ -93,6 +107,27 @@ static void store_cleanup(struct task *t)
     ranges_done(&st->pending_before);
 }
 
+/* RFC 4314 section 4: flags that this user may not change stay as they are; NO only if none of
+ * those that were named may be. */
+static bool store_allowed(struct task *t)
+{
+    struct request *r = &t->request;
+    uint32_t rights = t->session->view->rights;
+    uint16_t may = rights_flags(rights), asked = r->mode == STORE_REPLACE ? FLAG_ALL : r->flags;
+    bool keywords = r->mode == STORE_REPLACE || r->keyword_count > 0;
+    if (!(asked & may) && !(keywords && rights & RIGHT_WRITE) && (asked || keywords)) {
+        task_no_permission(t);
+        return false;
+    }
+    r->flags &= may;
+    r->keep = FLAG_ALL & (uint16_t)~may;
+    if (!(rights & RIGHT_WRITE)) {
+        r->keyword_count = 0;
+        r->keep_keywords = true;
+    }
+    return true;
+}
+
 static enum step store_begin(struct task *t)
 {
     const struct cmd_store *a = &t->command->store;
@@ -109,6 +144,7 @@ static enum step store_begin(struct task *t)
         return STEP_DONE;
     ranges_copy(&st->asked, &t->request.uids);
     ranges_copy(&st->pending_before, &v->changed);
+    task_set_target(t, v->account);
     t->request.mailbox = v->mailbox;
     t->request.mode = a->mode == STORE_FLAGS_ADD      ? STORE_ADD
                       : a->mode == STORE_FLAGS_REMOVE ? STORE_REMOVE
@@ -118,6 +154,8 @@ static enum step store_begin(struct task *t)
     t->request.keyword_count = a->flags.n_keywords;
     t->request.view_modseq = v->modseq;
     t->request.unchanged_since = a->unchanged_since;
+    if (!store_allowed(t))
+        return STEP_DONE;
     if (a->conditional)
         condstore_enable(t->session);
     if (st->asked.n == 0)
@@ -264,15 +302,49 @@ static void put_copyuid(struct task *t, struct buf *b)
     }
 }
 
+/* RFC 4314 section 4: i at the target. */
+static bool copy_allowed(struct task *t, const struct place *to)
+{
+    autosnap *snap = NULL;
+    struct mailbox_info info;
+    int rc = to->own ? 0 : snap_begin(to->account, &snap);
+    if (rc == 0 && !to->own)
+        rc = place_mailbox(t->session, snap, to, RIGHT_INSERT, &info, NULL);
+    if (rc == ERR_DENIED)
+        task_no_permission(t);
+    else if (rc)
+        task_store_failed(t, rc, true);
+    return rc == 0;
+}
+
+/* Nothing across accounts is one change. */
+static enum step copy_across(struct task *t, enum request_kind kind, const struct place *to)
+{
+    if (!copy_allowed(t, to))
+        return STEP_DONE;
+    (void)kind;
+    return task_no(t, "CANNOT", "Messages cannot be copied to another account yet");
+}
+
 static enum step copy_begin(struct task *t, enum request_kind kind)
 {
-    request_init(&t->request, kind, NULL, NULL);
-    if (!task_mailbox_name(t, t->command->copy.name, &t->request.name) ||
-        !resolve(t, &t->command->copy.set))
+    struct place to;
+    enum step step;
+    struct view *v = t->session->view;
+    if (!task_place(t, t->command->copy.name, true, &to, &step))
+        return step;
+    if (to.account != v->account)
+        return copy_across(t, kind, &to);
+    if (!copy_allowed(t, &to))
         return STEP_DONE;
-    if (t->session->view->gone)
+    request_init(&t->request, kind, NULL, NULL);
+    task_set_target(t, to.account);
+    t->request.name = to.name;
+    if (!resolve(t, &t->command->copy.set))
+        return STEP_DONE;
+    if (v->gone)
         return task_no(t, "NONEXISTENT", "The mailbox has been deleted");
-    t->request.mailbox = t->session->view->mailbox;
+    t->request.mailbox = v->mailbox;
     if (t->request.uids.n == 0)
         return task_ok(t, NULL, "No such messages");
     return task_request(t);
@@ -297,7 +369,9 @@ enum step cmd_move(struct task *t)
 {
     struct session *s = t->session;
     if (!t->submitted)
-        return writable(t) ? copy_begin(t, REQUEST_MOVE) : STEP_DONE;
+        return writable(t) && has_right(t, RIGHT_DELETE_MESSAGES | RIGHT_EXPUNGE)
+                   ? copy_begin(t, REQUEST_MOVE)
+                   : STEP_DONE;
     if (t->request.result.error)
         return task_store_failed(t, t->request.result.error, true);
     s->view->dirty = true;

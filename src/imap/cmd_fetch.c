@@ -5,6 +5,7 @@
  */
 #include "imap/commands.h"
 #include "imap/fetch.h"
+#include "store/rights.h"
 #include "wire/write.h"
 
 /* A slice ends after so many rows or octets of messages, so that other commands get their turn. */
@@ -151,7 +152,7 @@ static enum step fetch_begin(struct task *t, struct snap *snap)
     int rc = fetch_plan_make(t, &st->plan);
     if (rc)
         return task_no(t, "LIMIT", "The command needs too much memory");
-    if (s->view->read_only || s->view->gone)
+    if (s->view->read_only || s->view->gone || !(s->view->rights & RIGHT_SEEN))
         st->plan.sets_seen = false;
     rc = view_resolve(s, snap, &a->set, t->command->uid, &st->uids);
     if (rc == ERR_INVALID)
@@ -225,6 +226,7 @@ static int mark_batch(struct task *t, struct snap *snap)
         return rc;
     if (t->request.uids.n == 0)
         return 0;
+    task_set_target(t, t->session->view->account);
     t->request.mailbox = t->session->view->mailbox;
     t->request.mode = STORE_ADD;
     t->request.flags = FLAG_SEEN;

@@ -17,13 +17,14 @@ struct list_state {
     const struct cmd_list *args;
     struct pattern *patterns;
     size_t n_patterns;
-    struct buf at; /* the name where the walk stands */
+    struct buf at;      /* the name where the walk stands */
+    struct span prefix; /* of the account that is walked */
     bool started, lsub;
     const struct span *entries; /* of RETURN (METADATA ...), in lower case */
 };
 
 struct listed {
-    struct span name;
+    struct span prefix, name; /* of the account, and within it */
     bool exists, subscribed;
     uint32_t special_use;
     bool child_info;
@@ -31,8 +32,14 @@ struct listed {
     struct span old_name; /* RFC 5465 section 5.4 */
 };
 
-void put_mailbox_name(struct session *s, struct buf *b, struct span name)
+void put_mailbox_name(struct session *s, struct buf *b, struct span prefix, struct span name)
 {
+    autobuf whole = BUF_INIT(BUF_UNLIMITED);
+    if (prefix.n) {
+        buf_put_span(&whole, prefix);
+        buf_put_span(&whole, name);
+        name = buf_span(&whole);
+    }
     write_mailbox(b, name, session_utf8(s));
 }
 
@@ -80,12 +87,12 @@ static void put_line(struct session *s, struct snap *snap, struct buf *b, const 
         if (m->special_use & special_uses[i].use)
             put_attribute(b, &first, special_uses[i].name);
     buf_put_lit(b, ") \"/\" ");
-    put_mailbox_name(s, b, m->name);
+    put_mailbox_name(s, b, m->prefix, m->name);
     if (m->child_info)
         put_child_info(b, m->select);
     if (m->old_name.n) {
         buf_put_lit(b, " (\"OLDNAME\" (");
-        put_mailbox_name(s, b, m->old_name);
+        put_mailbox_name(s, b, m->prefix, m->old_name);
         buf_put_lit(b, "))");
     }
     buf_put_lit(b, "\r\n");
@@ -108,13 +115,16 @@ static int lookup(struct snap *snap, struct span name, struct listed *ret,
     return rc;
 }
 
-int put_list_line(struct session *s, struct snap *snap, struct buf *b, struct span name)
+int put_list_line(struct session *s, struct snap *snap, struct buf *b, struct span prefix,
+                  struct span name)
 {
     struct listed m;
     struct mailbox_info info;
     int rc = lookup(snap, name, &m, &info);
-    if (rc == 0)
+    if (rc == 0) {
+        m.prefix = prefix;
         put_line(s, snap, b, &m, false, false);
+    }
     return rc;
 }
 
@@ -186,7 +196,7 @@ static int show_status(struct session *s, struct snap *snap, struct buf *b,
 {
     if (!m->exists || !(st->args->ret & LIST_RETURN_STATUS))
         return 0;
-    return put_status_line(s, snap, b, info, st->args->status_items);
+    return put_status_line(s, snap, b, st->prefix, info, st->args->status_items);
 }
 
 /* RFC 9590 section 3: of mailboxes that exist and were selected themselves. */
@@ -202,7 +212,7 @@ static int show_metadata(struct session *s, struct snap *snap, struct buf *b,
 static void put_lsub(struct session *s, struct buf *b, const struct listed *m)
 {
     buf_put_str(b, m->subscribed ? "* LSUB () \"/\" " : "* LSUB (\\Noselect) \"/\" ");
-    put_mailbox_name(s, b, m->name);
+    put_mailbox_name(s, b, SPAN_EMPTY, m->name);
     buf_put_lit(b, "\r\n");
 }
 
@@ -280,7 +290,8 @@ static int walk(struct task *t, struct snap *snap, struct buf *b)
     bool after = st->started;
     if (!st->started)
         buf_put_span(&st->at, prefix);
-    for (int i = 0; i < NAMES_PER_SLICE; i++) {
+    /* Each name is compared with each pattern. */
+    for (size_t i = 0; i < MAX(NAMES_PER_SLICE / MAX(st->n_patterns, 1), 1); i++) {
         int rc = snap_name_seek(snap, buf_span(&st->at), after, &entry);
         if (rc == 0 && !span_starts(entry.name, prefix))
             rc = ERR_NOT_FOUND;

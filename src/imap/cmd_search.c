@@ -37,7 +37,7 @@ static int read_message(void *arg, uint64_t offset, size_t max, struct span *ret
     struct task *t = arg;
     struct search_state *st = t->data;
     buf_reset(&st->chunk);
-    int rc = account_read(t->session->account, &st->where, offset, max, &st->chunk);
+    int rc = account_read(t->session->view->account, &st->where, offset, max, &st->chunk);
     if (rc == 0)
         *ret = buf_span(&st->chunk);
     return rc == 0 && st->chunk.n == 0 ? ERR_CORRUPT : rc;
@@ -85,7 +85,7 @@ static int take_derived(struct task *t, struct snap *snap, const struct shown *m
     metric_add(METRIC_DERIVED + (rc ? METRIC_CACHE_MISS : METRIC_CACHE_HIT), 1);
     if (rc == ERR_NOT_FOUND) {
         buf_reset(&st->made);
-        rc = account_derive(t->session->account, m->row.message_id, &st->made);
+        rc = account_derive(t->session->view->account, m->row.message_id, &st->made);
         *ret = buf_span(&st->made);
     }
     if (rc == 0)
@@ -246,7 +246,7 @@ static uint64_t modseq_of(struct task *t, uint32_t uid)
 {
     autosnap *snap = NULL;
     struct row row;
-    if (snap_begin(t->session->account, &snap) ||
+    if (snap_begin(t->session->view->account, &snap) ||
         snap_row(snap, t->session->view->mailbox, uid, &row))
         return 0;
     return row.modseq;

@@ -3,6 +3,7 @@
  */
 #include "imap/commands.h"
 #include "imap/list.h"
+#include "imap/place.h"
 #include "imap/quota.h"
 
 enum { UNSEEN_SCAN = 1024 };
@@ -29,8 +30,10 @@ void view_close(struct session *s)
     ranges_done(&v->changed);
     ranges_done(&v->recent);
     free(v->name);
+    account_unref(v->account);
     free(v);
     s->view = NULL;
+    places_settle(s);
     ranges_done(&s->saved);
 }
 
@@ -65,7 +68,7 @@ static int take_recent(struct session *s, struct snap *snap, const struct mailbo
     uint32_t lo = info->recent_uid + 1, n = 0;
     if (s->rev2)
         return 0;
-    int rc = v->read_only ? 0 : account_claim_recent(s->account, v->mailbox, v->uidnext, &lo);
+    int rc = v->read_only ? 0 : account_claim_recent(v->account, v->mailbox, v->uidnext, &lo);
     if (rc == 0 && lo < v->uidnext) {
         ranges_add(&v->recent, lo, v->uidnext - 1);
         rc = recent_count(s, snap, &n);
@@ -74,13 +77,15 @@ static int take_recent(struct session *s, struct snap *snap, const struct mailbo
     return rc;
 }
 
-static int open_view(struct session *s, struct snap *snap, const struct mailbox_info *info,
-                     bool read_only)
+static int open_view(struct session *s, struct snap *snap, const struct place *place,
+                     const struct mailbox_info *info, uint32_t rights, bool read_only)
 {
     struct view *v = s->view = xnew(struct view);
     v->session = s;
     list_init(&v->contexts);
     list_init(&v->pushes);
+    v->account = account_ref(place->account);
+    v->rights = rights;
     v->mailbox = info->id;
     v->name = span_dup(info->name);
     v->uidvalidity = info->uidvalidity;
@@ -88,7 +93,7 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
     v->modseq = info->highest_modseq;
     v->exists = info->exists;
     v->uidnext = info->uidnext;
-    watch_add(&v->watch, s->account, v->mailbox, v->modseq, view_changed);
+    watch_add(&v->watch, v->account, v->mailbox, v->modseq, view_changed);
 
     announce_keywords(s, snap, info);
     respond_text(s, "* %u EXISTS", v->exists);
@@ -108,7 +113,7 @@ static int open_view(struct session *s, struct snap *snap, const struct mailbox_
     respond_end(s);
     if (s->rev2 && rc == 0) { /* RFC 9051 section 6.3.2 */
         struct buf *b = respond_begin(s);
-        rc = put_list_line(s, snap, b, info->name);
+        rc = put_list_line(s, snap, b, place->prefix, info->name);
         respond_end(s);
     }
     quota_announce(s, snap, info);
@@ -119,7 +124,7 @@ static enum step select_end(struct task *t)
 {
     bool read_only = t->session->view->read_only;
     return task_ok(t, read_only ? "READ-ONLY" : "READ-WRITE",
-                   read_only ? "EXAMINE completed" : "SELECT completed");
+                   t->command->id == CMD_EXAMINE ? "EXAMINE completed" : "SELECT completed");
 }
 
 static enum step select_mailbox(struct task *t, bool read_only)
@@ -128,27 +133,29 @@ static enum step select_mailbox(struct task *t, bool read_only)
     const struct cmd_select *a = &t->command->select;
     if (a->qresync && !s->qresync) /* RFC 7162 section 3.2.5 */
         return task_bad(t, "QRESYNC must be enabled first");
+    struct place place;
+    enum step step;
     if (s->view) {
         view_close(s);
         if (s->rev2 || s->qresync) /* RFC 9051 section 7.1, CLOSED; RFC 7162 section 3.2.11 */
             respond_text(s, "* OK [CLOSED] Previous mailbox closed");
     }
-    struct span name;
-    if (!task_mailbox_name(t, a->name, &name))
-        return STEP_DONE;
+    if (!task_place(t, a->name, false, &place, &step))
+        return step;
     s->condstore |= a->condstore || a->qresync; /* HIGHESTMODSEQ comes anyway */
     autosnap *snap = NULL;
     struct mailbox_info info;
-    int rc = snap_begin(s->account, &snap);
+    uint32_t rights = 0;
+    int rc = snap_begin(place.account, &snap);
     if (rc == 0)
-        rc = snap_mailbox_find(snap, name, &info);
-    if (rc == 0)
-        rc = open_view(s, snap, &info, read_only);
+        rc = place_mailbox(s, snap, &place, RIGHT_READ, &info, &rights);
+    if (rc == 0) /* RFC 4314 section 5.2: nothing can be changed there */
+        rc = open_view(s, snap, &place, &info, rights, read_only || !(rights & RIGHTS_CHANGE));
     if (rc == 0 && a->qresync)
         rc = qresync_begin(t, snap);
     if (rc) {
         view_close(s);
-        return task_store_failed(t, rc, false);
+        return rc == ERR_DENIED ? task_no_permission(t) : task_store_failed(t, rc, false);
     }
     return a->qresync ? STEP_AGAIN : select_end(t);
 }
@@ -187,6 +194,7 @@ enum step cmd_close(struct task *t)
     if (!t->submitted && !v->read_only && !v->gone) {
         request_init(&t->request, REQUEST_EXPUNGE, NULL, NULL);
         t->request.mailbox = v->mailbox;
+        task_set_target(t, v->account);
         return task_request(t);
     }
     if (t->submitted && t->request.result.error && t->request.result.error != ERR_NOT_FOUND)

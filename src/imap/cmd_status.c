@@ -1,8 +1,9 @@
 /* imap/cmd_status.c: STATUS (RFC 9051 section 6.3.11). All from the mailbox's counters. */
 #include "imap/commands.h"
 #include "imap/list.h"
+#include "imap/place.h"
 
-int put_status_line(struct session *s, struct snap *snap, struct buf *b,
+int put_status_line(struct session *s, struct snap *snap, struct buf *b, struct span prefix,
                     const struct mailbox_info *info, uint32_t items)
 {
     uint32_t old = 0;
@@ -29,7 +30,7 @@ int put_status_line(struct session *s, struct snap *snap, struct buf *b,
     };
     bool first = true;
     buf_put_lit(b, "* STATUS ");
-    put_mailbox_name(s, b, info->name);
+    put_mailbox_name(s, b, prefix, info->name);
     buf_put_lit(b, " (");
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         if (!(items & values[i].item))
@@ -53,19 +54,22 @@ int put_status_line(struct session *s, struct snap *snap, struct buf *b,
 enum step cmd_status(struct task *t)
 {
     struct session *s = t->session;
-    struct span name;
+    struct place place;
+    enum step step;
     struct mailbox_info info;
     autosnap *snap = NULL;
-    if (!task_mailbox_name(t, t->command->status.name, &name))
-        return STEP_DONE;
-    int rc = snap_begin(s->account, &snap);
+    if (!task_place(t, t->command->status.name, false, &place, &step))
+        return step;
+    int rc = snap_begin(place.account, &snap);
     if (rc == 0)
-        rc = snap_mailbox_find(snap, name, &info);
+        rc = place_mailbox(s, snap, &place, RIGHT_READ, &info, NULL);
+    if (rc == ERR_DENIED)
+        return task_no_permission(t);
     if (rc == 0) {
         if (t->command->status.items & STATUS_HIGHESTMODSEQ)
             condstore_enable(s);
         struct buf *b = respond_begin(s);
-        rc = put_status_line(s, snap, b, &info, t->command->status.items);
+        rc = put_status_line(s, snap, b, place.prefix, &info, t->command->status.items);
         respond_end(s);
     }
     return rc ? task_store_failed(t, rc, false) : task_ok(t, NULL, "STATUS completed");

@@ -23,7 +23,7 @@ static int find_derived(struct session *s, struct snap *snap, uint64_t message_i
     metric_add(METRIC_DERIVED + (rc ? METRIC_CACHE_MISS : METRIC_CACHE_HIT), 1);
     if (rc != ERR_NOT_FOUND)
         return rc;
-    rc = account_derive(s->account, message_id, made);
+    rc = account_derive(s->view->account, message_id, made);
     if (rc == 0)
         *ret = buf_span(made);
     return rc;
@@ -151,7 +151,7 @@ static int open_access(struct session *s, struct snap *snap, const struct fetch_
                        struct message_access *ret)
 {
     int rc = 0;
-    *ret = (struct message_access){.account = s->account};
+    *ret = (struct message_access){.account = s->view->account};
     if (plan->needs_message)
         rc = snap_message(snap, m->row.message_id, &ret->where);
     if (rc == 0 && plan->needs_derived)
@@ -265,7 +265,7 @@ int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *sn
     }
     autobuf made = BUF_INIT(BUF_UNLIMITED);
     struct span derived = SPAN_EMPTY;
-    struct message_access access = {.account = s->account};
+    struct message_access access = {.account = s->view->account};
     bool usable = m->row.message_id != 0, any;
     int rc = usable ? open_access(s, snap, plan, m, &made, &derived, &access) : 0;
     if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND) {

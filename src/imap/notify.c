@@ -241,7 +241,7 @@ static int tell_mailbox(struct session *s, struct snap *snap, uint32_t mailbox, 
     if (!counts && !flags)
         return 0;
     struct buf *b = respond_begin(s);
-    rc = put_status_line(s, snap, b, &info, status_items(s, counts, flags));
+    rc = put_status_line(s, snap, b, SPAN_EMPTY, &info, status_items(s, counts, flags));
     respond_end(s);
     return rc;
 }
@@ -261,7 +261,7 @@ static int tell_metadata(struct session *s, struct snap *snap, const struct pend
     struct buf *b = respond_begin(s);
     buf_put_lit(b, "* METADATA ");
     if (p->mailbox)
-        put_mailbox_name(s, b, info.name);
+        put_mailbox_name(s, b, SPAN_EMPTY, info.name);
     else
         buf_put_lit(b, "\"\"");
     buf_put_byte(b, ' ');
@@ -675,7 +675,7 @@ static int first_status(struct task *t, struct snap *snap)
         if (rc)
             return rc == ERR_NOT_FOUND ? ERR_CORRUPT : rc;
         struct buf *b = respond_begin(s);
-        rc = put_status_line(s, snap, b, &info, items);
+        rc = put_status_line(s, snap, b, SPAN_EMPTY, &info, items);
         respond_end(s);
         if (rc)
             return rc;

@@ -101,7 +101,7 @@ enum step cmd_getquotaroot(struct task *t)
         return task_store_failed(t, rc, false);
     struct buf *b = respond_begin(s);
     buf_put_lit(b, "* QUOTAROOT ");
-    put_mailbox_name(s, b, name);
+    put_mailbox_name(s, b, SPAN_EMPTY, name);
     buf_put_byte(b, ' ');
     put_root_name(s, b, q.name);
     buf_put_lit(b, "\r\n");

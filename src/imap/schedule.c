@@ -103,6 +103,7 @@ static void task_free(struct task *t)
         t->cleanup(t);
     request_result_done(&t->request);
     ranges_done(&t->request.uids);
+    account_unref(t->target);
     arena_done(&t->arena);
     free(t->tagged);
     free(t);
@@ -156,6 +157,13 @@ static void request_done(struct request *r)
         task_wake(t);
 }
 
+void task_set_target(struct task *t, struct account *account)
+{
+    struct account *before = t->target;
+    t->target = account_ref(account);
+    account_unref(before);
+}
+
 void task_submit(struct task *t)
 {
     invariant(!t->request_out);
@@ -164,7 +172,7 @@ void task_submit(struct task *t)
     t->request.origin = t->session->id;
     t->request_out = true;
     progress_await(t);
-    account_submit(t->session->account, &t->request);
+    account_submit(t->target ? t->target : t->session->account, &t->request);
 }
 
 void task_wake(struct task *t)

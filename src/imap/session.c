@@ -1,6 +1,7 @@
 /* imap/session.c: a session's life, and its input up to parsed commands. */
 #include "imap/metadata.h"
 #include "imap/commands.h"
+#include "imap/place.h"
 
 #include "base/clock.h"
 #include "base/logline.h"
@@ -51,6 +52,8 @@ static void session_free(struct session *s)
     notify_free(s);
     metadata_free(s);
     view_close(s);
+    places_done(s);
+    buf_done(&s->groups);
     ranges_done(&s->saved);
     loop_timer_cancel(&s->timer);
     loop_task_cancel(&s->run);
@@ -301,6 +304,8 @@ static bool take_event(struct session *s, const struct frame_event *ev)
 
 static bool overloaded(const struct session *s)
 {
+    if (s->reading && s->reading->appending && s->reading->awaits_place)
+        return true; /* where the literal goes is not known yet */
     return s->input_held || s->task_count >= s->host->settings.tasks_max;
 }
 
@@ -451,6 +456,8 @@ void imap_session_start(struct imap_host *host, const struct imap_start *start,
     s->input_us = clock_monotonic_us();
     buf_init(&s->unread, BUF_UNLIMITED); /* bounded by one read of the connection */
     list_init(&s->tasks);
+    list_init(&s->foreign);
+    buf_init(&s->groups, BUF_UNLIMITED);
     list_push_back(&host->sessions, &s->link);
     host->session_count++;
     session_client_name(s, start->client_name);

@@ -59,6 +59,7 @@ struct imap_host {
     void *account_ctx;
     /* A move to another account was left in the middle (store/transfer.h). NULL: nobody cares. */
     void (*settle)(void *ctx, struct account *source, const unsigned char *id);
+    const char *public_user; /* whose mailboxes everybody sees below "Shared/"; NULL or "": none */
     void (*drained)(void *arg); /* imap_shutdown's */
     void *drained_arg;
 };

@@ -55,7 +55,9 @@ enum answer {
 struct task;
 
 struct view {
-    struct watch watch; /* .view_modseq: no expunge after it has been announced yet */
+    struct watch watch;      /* .view_modseq: no expunge after it has been announced yet */
+    struct account *account; /* the session's, or another one's (place.h); a reference */
+    uint32_t rights;         /* enum right, when it was selected */
     uint32_t mailbox;
     uint32_t uidvalidity;
     char *name;               /* of the mailbox when it was selected, for the administrator */
@@ -116,7 +118,9 @@ struct task {
     void *data;                      /* the command's own state, in the arena */
     void (*cleanup)(struct task *t); /* called before the arena goes; NULL if nothing to do */
     bool orphaned;          /* the session is gone; a request is still out (task_wake frees it) */
-    struct request request; /* the one store request that a task may have out */
+    struct request request; /* the one store request that a task may have out ... */
+    struct account *target; /* ... to this account, with a reference; NULL: the session's */
+    bool awaits_place;      /* an account is being opened for it */
     bool request_out;
     bool submitted; /* the request has been sent; when the step runs again, it is done */
     bool appending; /* an APPEND whose text is not complete; not queued yet */
@@ -163,10 +167,13 @@ struct session {
     struct metadata *metadata; /* NULL: METADATA was not enabled */
     struct notify *notify; /* NULL: never used */
     struct view *view;     /* NULL: authenticated state */
-    struct ranges saved;   /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */
-    struct task *reading;  /* APPEND whose literals are arriving, or IDLE that awaits DONE */
-    bool input_ended;      /* the client has closed its half: finish what it sent */
-    struct loop_task run;  /* the scheduler; when `dead`, the end */
+    struct list foreign;   /* accounts of others that it uses (place.c) */
+    size_t foreign_count;
+    struct buf groups;    /* that the user belongs to, each followed by '\n' */
+    struct ranges saved;  /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */
+    struct task *reading; /* APPEND whose literals are arriving, or IDLE that awaits DONE */
+    bool input_ended;     /* the client has closed its half: finish what it sent */
+    struct loop_task run; /* the scheduler; when `dead`, the end */
     bool dead;
     struct loop_timer timer;
     unsigned errors; /* BAD commands in a row */
@@ -197,6 +204,7 @@ void task_check_state(struct task *t);
 
 /* --- cmd_append.c: the literals of an APPEND, as they arrive --- */
 void append_literal_ask(struct session *s, const struct frame_event *ev);
+void append_ask_again(struct session *s); /* the account that it waited for is there, or not */
 void append_literal_start(struct session *s, const struct frame_event *ev);
 void append_literal_data(struct session *s, struct span bytes);
 void append_literal_end(struct session *s);
@@ -207,8 +215,9 @@ void task_queue(struct task *t);
 void task_discard(struct task *t);
 void schedule_run(struct session *s);
 void task_wake(struct task *t); /* a waiting task may go on */
-/* Send t->request (filled) to the account's writer; the task gets woken when it is done. */
+/* Send t->request (filled) to the writer of t->target; the task gets woken when it is done. */
 void task_submit(struct task *t);
+void task_set_target(struct task *t, struct account *account);
 
 /* --- respond.c: everything that is sent goes through here --- */
 static inline bool session_full(struct session *s)

@@ -248,6 +248,20 @@ int index_quota_get(struct index_txn *txn, uint32_t root, struct index_quota *re
 int index_quota_seek(struct index_txn *txn, uint32_t from, struct index_quota *ret) must_check;
 int index_quota_put(struct index_txn *txn, const struct index_quota *quota) must_check;
 int index_quota_del(struct index_txn *txn, uint32_t root) must_check;
+/* --- access control lists --- */
+
+struct index_acl {
+    struct span identifier;
+    uint32_t rights;
+};
+
+/* No rights: the entry goes. ERR_INVALID: no such identifier can be. */
+int index_acl_put(struct index_txn *txn, uint32_t mailbox, struct span identifier,
+                  uint32_t rights) must_check;
+/* The first entry of the mailbox after `from`; with none, the first. */
+int index_acl_seek(struct index_txn *txn, uint32_t mailbox, struct span from,
+                   struct index_acl *ret) must_check;
+int index_acl_clear(struct index_txn *txn, uint32_t mailbox) must_check;
 
 /* --- the site log: account ids by user name --- */
 

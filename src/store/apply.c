@@ -179,6 +179,9 @@ static int apply_delete(struct apply *a, const struct op_mailbox_delete *op)
         rc = name_release(a, m.name);
     if (rc)
         return rc;
+    rc = index_acl_clear(a->txn, op->mailbox);
+    if (rc)
+        return rc;
     rc = index_url_key_del(a->txn, m.object_id);
     return rc && rc != ERR_NOT_FOUND ? rc : index_mailbox_del(a->txn, op->mailbox);
 }
@@ -352,6 +355,11 @@ static int apply_op(struct apply *a, const struct op *op)
         return apply_relocate(a, &op->relocate);
     case OP_TRANSFER:
         return apply_transfer(a, &op->transfer);
+    case OP_ACL:
+        apply_modseq(a, op->acl.modseq);
+        return apply_error(
+            a, index_acl_put(a->txn, op->acl.mailbox, op->acl.identifier, op->acl.rights),
+            "no such identifier", op->acl.mailbox);
     case OP_URLAUTH_KEY:
         return apply_url_key(a, &op->urlauth_key);
     case OP_DELIVERY:

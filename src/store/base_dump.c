@@ -176,6 +176,27 @@ static int put_transfers(struct base_dump *d)
     return end_of_walk(rc);
 }
 
+/* After the mailboxes. */
+static int put_acls(struct base_dump *d)
+{
+    struct mailbox_info m;
+    uint32_t id = 0;
+    int rc;
+    while ((rc = index_mailbox_seek(d->txn, id + 1, &m)) == 0) {
+        struct index_acl a = {SPAN_EMPTY, 0};
+        id = m.id;
+        while ((rc = index_acl_seek(d->txn, id, a.identifier, &a)) == 0) {
+            struct op op = {.kind = OP_ACL, .acl = {id, 0, a.identifier, a.rights}};
+            rc = put(d, &op);
+            if (rc)
+                return rc;
+        }
+        if (rc != ERR_NOT_FOUND)
+            return rc;
+    }
+    return end_of_walk(rc);
+}
+
 static int put_url_keys(struct base_dump *d)
 {
     static const unsigned char lowest[URL_KEY_MAILBOX];
@@ -393,6 +414,8 @@ int base_dump(struct base_dump *d)
         rc = put_transfers(d);
     if (rc == 0)
         rc = put_url_keys(d);
+    if (rc == 0)
+        rc = put_acls(d);
     if (rc == 0)
         rc = flush(d); /* the frames of moved messages come next */
     if (rc == 0)

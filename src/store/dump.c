@@ -302,6 +302,31 @@ static int dump_url_keys(struct dump *d)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
+static int dump_acl(struct dump *d, uint32_t mailbox)
+{
+    struct index_acl a = {SPAN_EMPTY, 0};
+    int rc;
+
+    while ((rc = index_acl_seek(d->txn, mailbox, a.identifier, &a)) == 0)
+        put_line(d, "acl %u %u " SPAN_FMT, mailbox, a.rights, SPAN_ARG(a.identifier));
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int dump_acls(struct dump *d)
+{
+    struct mailbox_info m;
+    uint32_t id = 0;
+    int rc;
+
+    while ((rc = index_mailbox_seek(d->txn, id + 1, &m)) == 0) {
+        id = m.id;
+        rc = dump_acl(d, id);
+        if (rc)
+            return rc;
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 static int dump_all(struct dump *d)
 {
     int rc = index_state_get(d->txn, &d->state);
@@ -328,6 +353,8 @@ static int dump_all(struct dump *d)
         rc = dump_transfers(d);
     if (rc == 0)
         rc = dump_url_keys(d);
+    if (rc == 0)
+        rc = dump_acls(d);
     return rc ? rc : dump_site(d);
 }
 

@@ -54,6 +54,7 @@ int eval_step(struct eval *e)
         [REQUEST_METADATA] = eval_metadata,
         [REQUEST_QUOTA] = eval_quota,
         [REQUEST_QUOTA_ROOT] = eval_quota_root,
+        [REQUEST_ACL] = eval_acl,
     };
     size_t kind = e->r->kind;
     if (kind >= ARRAY_LEN(steps) || !steps[kind])
@@ -313,17 +314,22 @@ static int put_create(struct eval *e, struct span name, uint32_t special_use, ui
 int eval_create(struct eval *e, struct span name, uint32_t special_use, uint32_t *ret_id,
                 uint32_t *ret_uidvalidity)
 {
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] != MAILBOX_DELIMITER)
+    uint32_t parent = 0; /* the nearest that exists: what is new has its access control list */
+    for (size_t i = 0; i <= name.n; i++) {
+        if (i < name.n && name.p[i] != MAILBOX_DELIMITER)
             continue;
         struct mailbox_info info;
         struct span superior = span_head(name, i);
-        uint32_t id, uidvalidity;
-        int error = snap_mailbox_find(e->snap, superior, &info);
-        if (error == ERR_NOT_FOUND)
-            error = put_create(e, superior, 0, &id, &uidvalidity);
+        int error = i < name.n ? snap_mailbox_find(e->snap, superior, &info) : ERR_NOT_FOUND;
+        if (error == 0)
+            parent = info.id;
+        if (error == ERR_NOT_FOUND) {
+            error = put_create(e, superior, i < name.n ? 0 : special_use, ret_id, ret_uidvalidity);
+            if (error == 0 && parent)
+                error = eval_acl_inherit(e, parent, *ret_id);
+        }
         if (error)
             return error;
     }
-    return put_create(e, name, special_use, ret_id, ret_uidvalidity);
+    return 0;
 }

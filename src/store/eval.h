@@ -130,6 +130,9 @@ int eval_transfer_settle(struct eval *e) must_check;
  * refused for good. */
 int eval_transfer_in(struct eval *e) must_check;
 int eval_url_key(struct eval *e) must_check;
+int eval_acl(struct eval *e) must_check;
+/* The list of one mailbox for another, that is being made. */
+int eval_acl_inherit(struct eval *e, uint32_t from, uint32_t to) must_check;
 int eval_special_use(struct eval *e) must_check;
 int eval_metadata(struct eval *e) must_check;
 int eval_quota(struct eval *e) must_check;

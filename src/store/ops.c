@@ -1,6 +1,8 @@
 /* The codec of operations; docs/log-format.md has every byte. */
 #include "store/ops.h"
 
+#include "store/rights.h"
+
 #include "base/bytes.h"
 
 enum { OP_VERSION = 1, OP_HEAD = 6 };
@@ -241,6 +243,12 @@ static void put_fields(struct buf *b, const struct op *op)
             put_blob(b, op->transfer.name);
             ranges_encode(b, op->transfer.uids);
         }
+        break;
+    case OP_ACL:
+        put_varint(b, op->acl.mailbox);
+        put_varint(b, op->acl.modseq);
+        put_blob(b, op->acl.identifier);
+        put_varint(b, op->acl.rights);
         break;
     case OP_URLAUTH_KEY:
         put_u8(b, op->urlauth_key.present);
@@ -535,6 +543,12 @@ static bool get_base(struct decoder *d, struct op *op)
             op->transfer.name = get_text(d, MAILBOX_NAME_MAX);
             op->transfer.uids = get_uids(d);
         }
+        return true;
+    case OP_ACL:
+        op->acl.mailbox = (uint32_t)get_number(d, UINT32_MAX);
+        op->acl.modseq = get_long(d);
+        op->acl.identifier = get_text(d, IDENTIFIER_MAX);
+        op->acl.rights = (uint32_t)get_number(d, RIGHTS_ALL);
         return true;
     case OP_URLAUTH_KEY:
         op->urlauth_key.present = get_number(d, 1) != 0;

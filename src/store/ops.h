@@ -32,7 +32,8 @@ enum op_kind {
     OP_METADATA = 16,   /* an entry of a mailbox, or of the account, gets a value or goes */
     OP_QUOTA = 17,      /* a quota root and its limits; or it goes */
     OP_QUOTA_ROOT = 18, /* the root that counts a mailbox */
-    OP_TRANSFER = 19, /* messages are about to go to another account, or that is over */
+    OP_TRANSFER = 19,   /* messages are about to go to another account, or that is over */
+    OP_ACL = 14,        /* what an identifier may do with a mailbox */
     OP_URLAUTH_KEY = 20,
 
     /* The full state, as compaction writes it at the beginning of a base. */
@@ -221,6 +222,13 @@ struct op_transfer {
 };
 
 /* A key of URLAUTH, for the mailbox with that object id. Not present: all keys are void. */
+struct op_acl {
+    uint32_t mailbox;
+    uint64_t modseq;
+    struct span identifier;
+    uint32_t rights; /* enum right; 0: the entry goes */
+};
+
 struct op_urlauth_key {
     bool present;
     unsigned char mailbox[16];
@@ -269,6 +277,7 @@ struct op {
         struct op_site_name site_name; /* and GONE: user alone */
         struct op_delivery delivery;
         struct op_transfer transfer;
+        struct op_acl acl;
         struct op_urlauth_key urlauth_key;
         struct op_base_settled base_settled;
         struct metadata_entry metadata;

@@ -30,7 +30,8 @@ static int changes_row(const struct eval *e, const struct row *row, bool *ret)
         *ret = (r->flags & row->flags) || common > 0;
         return 0;
     case STORE_REPLACE:
-        *ret = (r->flags & FLAG_ALL) != row->flags || common < k->n || common < row->keyword_count;
+        *ret = (r->flags & FLAG_ALL & ~r->keep) != (row->flags & ~r->keep) ||
+               (!r->keep_keywords && (common < k->n || common < row->keyword_count));
         return 0;
     }
     return ERR_INVALID;
@@ -77,9 +78,11 @@ static void put(struct eval *e)
     uint16_t flags = r->flags & FLAG_ALL;
     op.add = r->mode == STORE_REMOVE ? 0 : flags;
     op.remove = r->mode == STORE_REMOVE ? flags : 0;
-    if (r->mode == STORE_REPLACE)
-        op.remove = FLAG_ALL & (uint16_t)~flags;
-    if (k->n > 0 || r->mode == STORE_REPLACE) {
+    if (r->mode == STORE_REPLACE) {
+        op.add &= (uint16_t)~r->keep;
+        op.remove = FLAG_ALL & (uint16_t)~flags & (uint16_t)~r->keep;
+    }
+    if (k->n > 0 || (r->mode == STORE_REPLACE && !r->keep_keywords)) {
         op.keyword_mode = modes[r->mode];
         op.keyword_count = k->n;
         op.keywords = (const unsigned char *)k->ids;

@@ -49,6 +49,7 @@ enum request_kind {
                                 they never will, an APPEND is refused from now on */
     REQUEST_URL_KEY,         /* the key of URLAUTH for the mailbox object_id: made if there is none
                                 (STORE_ADD) or in any case (STORE_REPLACE); NULL: all are void */
+    REQUEST_ACL,             /* rights of `identifier` to the mailbox `name`: mode */
     REQUEST_KIND_COUNT
 };
 
@@ -108,6 +109,8 @@ struct request {
     struct ranges uids; /* STORE, EXPUNGE (empty: all), COPY, MOVE; APPEND (what it replaces) */
     enum store_mode mode;
     uint16_t flags; /* STORE */
+    uint16_t keep;  /* STORE_REPLACE: these stay as they are, with keep_keywords keywords too */
+    bool keep_keywords;
     const struct span *keywords;
     size_t keyword_count;
     uint64_t unchanged_since; /* STORE: UINT64_MAX for none */
@@ -122,6 +125,9 @@ struct request {
     uint64_t limits[QUOTA_RESOURCES]; /* QUOTA: numbers, QUOTA_NONE, QUOTA_DEFAULT, QUOTA_KEEP */
 
     const unsigned char *object_id; /* 16 bytes; URL_KEY */
+
+    struct span identifier; /* ACL */
+    uint32_t rights;        /* ACL: enum right */
 
     uint64_t message_id; /* DERIVED */
     struct span derived;

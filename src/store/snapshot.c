@@ -4,6 +4,7 @@
 #include "index/tables.h"
 #include "message/derived.h"
 #include "store/apply.h"
+#include "store/rights.h"
 #include "store/snapshot_int.h"
 
 struct snap *snap_of_txn(struct index_txn *txn)
@@ -206,4 +207,26 @@ int snap_changes(struct snap *snap, uint32_t mailbox, uint64_t since, struct cha
         return 0;
     rc = rows_changed(snap->txn, mailbox, since, &ret->changed);
     return rc ? rc : expunged_since(snap->txn, mailbox, since, &ret->expunged);
+}
+
+int snap_acl(struct snap *snap, uint32_t mailbox, struct span from, struct acl_entry *ret)
+{
+    struct index_acl a;
+    int rc = index_acl_seek(snap->txn, mailbox, from, &a);
+    if (rc == 0)
+        *ret = (struct acl_entry){a.identifier, a.rights};
+    return rc;
+}
+
+int snap_rights(struct snap *snap, uint32_t mailbox, const struct identity *who, uint32_t *ret)
+{
+    struct rights_sum sum = {0, 0};
+    struct acl_entry a = {SPAN_EMPTY, 0};
+    int rc;
+    while ((rc = snap_acl(snap, mailbox, a.identifier, &a)) == 0)
+        rights_add(&sum, who, a.identifier, a.rights);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    *ret = rights_of(&sum);
+    return 0;
 }

@@ -61,6 +61,20 @@ int snap_mailbox_like(struct snap *snap, struct span word, struct buf *ret) must
 int snap_url_key(struct snap *snap, const unsigned char object_id[16],
                  unsigned char ret[32]) must_check;
 
+/* --- access control lists (store/rights.h) --- */
+
+struct identity;
+struct acl_entry {
+    struct span identifier;
+    uint32_t rights;
+};
+/* The first entry of a mailbox's list after `from` (SPAN_EMPTY: the first). ERR_NOT_FOUND. */
+int snap_acl(struct snap *snap, uint32_t mailbox, struct span from,
+             struct acl_entry *ret) must_check;
+/* What somebody who is not the owner may do. */
+int snap_rights(struct snap *snap, uint32_t mailbox, const struct identity *who,
+                uint32_t *ret) must_check;
+
 /* --- keywords: account-wide ids --- */
 
 int snap_keyword(struct snap *snap, uint16_t id, struct span *ret_name) must_check;

@@ -139,6 +139,7 @@ static void set_up_imap(struct mail *m)
     m->imap.account_of = mail_account_of;
     m->imap.settle = mail_settle;
     m->imap.account_ctx = m;
+    m->imap.public_user = c->sharing_public_user;
     s->language = c->imap_language ? LANGUAGE_RUSSIAN : LANGUAGE_ENGLISH;
     s->frame.literal_minus = c->imap_literal == CONF_LITERAL_MINUS;
     s->utf8 = c->imap_utf8 == CONF_UTF8_ONLY  ? CAPABILITY_UTF8_ONLY

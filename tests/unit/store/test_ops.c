@@ -72,6 +72,8 @@ static const struct op SAMPLES[] = {
     {.kind = OP_SITE_NAME, .site_name = {{{1, 2}}, {"ann", 3}}},
     {.kind = OP_SITE_GONE, .site_name = {{{0}}, {"ann", 3}}},
     {.kind = OP_TRANSFER, .transfer = {.id = {1, 255}}},
+    {.kind = OP_ACL, .acl = {1, 7, {"anyone", 6}, 3}},
+    {.kind = OP_ACL, .acl = {4000000, 70000, {"-group:staff", 12}, 0}},
     {.kind = OP_URLAUTH_KEY},
     {.kind = OP_URLAUTH_KEY, .urlauth_key = {true, {1, 255}, {2, 0, 3}}},
     {.kind = OP_DELIVERY, .delivery = {{1, 2, 255}, 4000000000}},
