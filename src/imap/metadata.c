@@ -473,7 +473,7 @@ static int put_changed(struct session *s, struct snap *snap, const struct mailbo
     struct buf *b = respond_begin(s);
     buf_put_lit(b, "* METADATA ");
     if (info)
-        put_mailbox_name(s, b, info->name);
+        put_mailbox_name(s, b, SPAN_EMPTY, info->name);
     else
         buf_put_lit(b, "\"\"");
     buf_put_span(b, buf_span(&line));
