@@ -169,7 +169,7 @@ static void put_entry(struct reply *r, struct span name, const struct span *valu
         r->begun = r->out->n;
         buf_put_lit(r->out, "* METADATA ");
         if (r->info)
-            put_mailbox_name(r->session, r->out, r->name);
+            put_mailbox_name(r->session, r->out, SPAN_EMPTY, r->name);
         else
             buf_put_lit(r->out, "\"\"");
         buf_put_lit(r->out, " (");
