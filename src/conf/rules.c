@@ -196,6 +196,35 @@ static void check_proxy(struct check *k)
                 "proxies, such as [\"192.0.2.7\"]");
 }
 
+/* "name host" or "name host:port"; what is put into a URL must need no encoding. */
+static bool referral_valid(struct span entry)
+{
+    struct span name, host, port, end;
+    if (!span_split(&entry, ' ', &name) || !name.n || !span_split(&entry, ':', &host) || !host.n)
+        return false;
+    for (size_t i = 0; i < host.n; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-", host.p[i]))
+            return false;
+    if (!span_split(&entry, ':', &port))
+        return true;
+    unsigned value = 0;
+    for (size_t i = 0; i < port.n && value < 65536; i++) {
+        if (port.p[i] < '0' || port.p[i] > '9')
+            return false;
+        value = value * 10 + (unsigned)(port.p[i] - '0');
+    }
+    return value > 0 && value < 65536 && !span_split(&entry, ':', &end);
+}
+
+static void check_referrals(struct check *k)
+{
+    const struct conf_list *list = &k->conf->login_referrals;
+    for (size_t i = 0; i < list->count; i++)
+        if (!referral_valid(span_str(list->items[i])))
+            mistake(k, "login.referrals",
+                    "expected \"name host\" or \"name host:port\", not \"%s\"", list->items[i]);
+}
+
 static void check_mta(struct check *k)
 {
     const struct conf *c = k->conf;
@@ -353,9 +382,9 @@ static void check_process_users(struct check *k)
 /* --- all of it --- */
 
 static void (*const rules[])(struct check *k) = {
-    check_state_dir,   check_listeners,  check_any_user,     check_lmtp, check_tls,
-    check_limits,      check_mailboxes,  check_proxy,        check_mta,  check_metrics,
-    check_directories, check_users_file, check_process_users};
+    check_state_dir,   check_listeners,  check_any_user,      check_lmtp,     check_tls,
+    check_limits,      check_mailboxes,  check_proxy,         check_mta,      check_metrics,
+    check_directories, check_users_file, check_process_users, check_referrals};
 
 size_t conf_check_all(const struct conf *c, void (*each)(void *arg, const struct conf_problem *p),
                       void *arg)

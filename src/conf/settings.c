@@ -123,6 +123,10 @@ const struct setting conf_settings[] = {
          "How long a connection may take to log in."),
     NUMBER("login.bad_commands", login_bad_commands, "10", 1, 100000,
            "Commands not understood before login, then BYE."),
+    LIST("login.referrals", login_referrals, "[]",
+         "Users whose mail is on another server: \"name host\", \"name host:port\"; \"@example.org "
+         "host\"\n"
+         "for all of a domain. After a login they are told where (RFC 2221)."),
     BOOLEAN("login.plaintext", login_plaintext, "false",
             "Accept passwords without TLS from other hosts. Loopback connections always may."),
 

@@ -10,6 +10,7 @@ enum when {
     IF_LITERAL_PLUS = 1 << 5,
     IF_LITERAL_MINUS = 1 << 6,
     WITH_APPEND_LIMIT = 1 << 7, /* the number follows */
+    IF_REFERRALS = 1 << 19,
     IF_UTF8_ACCEPT = 1 << 20,
     IF_UTF8_ONLY = 1 << 21,
 };
@@ -26,6 +27,7 @@ static const struct {
     {"ENABLE", BOTH},
     {"ID", BOTH},
     {"LANGUAGE", BOTH},
+    {"LOGIN-REFERRALS", BEFORE | IF_REFERRALS},
     {"STARTTLS", BEFORE | IF_STARTTLS},
     {"LOGINDISABLED", BEFORE | IF_NO_PLAINTEXT},
     {"AUTH=", BEFORE | EACH_MECHANISM},
@@ -100,6 +102,7 @@ void capability_write(struct buf *out, const struct capability_state *state)
     unsigned refused = (state->starttls && !state->tls ? 0 : IF_STARTTLS) |
                        (state->utf8 == CAPABILITY_UTF8_ACCEPT ? 0 : IF_UTF8_ACCEPT) |
                        (state->utf8 == CAPABILITY_UTF8_ONLY ? 0 : IF_UTF8_ONLY) |
+                       (state->referrals ? 0 : IF_REFERRALS) |
                        (state->plaintext ? IF_NO_PLAINTEXT : 0) |
                        (state->literal_minus ? IF_LITERAL_PLUS : IF_LITERAL_MINUS);
     size_t begin = out->n;

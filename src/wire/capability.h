@@ -17,6 +17,7 @@ struct capability_state {
     uint64_t append_limit;     /* octets of a message (RFC 7889), after login */
     struct span mechanisms;    /* of SASL, separated by spaces: "SCRAM-SHA-256 PLAIN" */
     enum capability_utf8 utf8; /* RFC 9755: never both */
+    bool referrals;            /* some users are elsewhere (RFC 2221) */
     bool literal_minus;        /* LITERAL- instead of LITERAL+ (RFC 7888 section 5: never both) */
 };
 

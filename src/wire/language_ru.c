@@ -168,6 +168,7 @@ const struct language_row language_russian[] = {
     {"Wrong user name or password", "Неверное имя пользователя или пароль"},
     {"You are logged in already", "Вы уже вошли"},
     {"You may not act as this user", "Вам нельзя действовать от имени этого пользователя"},
+    {"Your mail is on another server", "Ваша почта на другом сервере"},
 };
 
 const size_t language_russian_count = ARRAY_LEN(language_russian);

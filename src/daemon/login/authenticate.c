@@ -194,6 +194,13 @@ static void log_login(const struct session *s, struct span user, struct span who
 static void hand_over(struct session *s, struct span user, struct span who, uint64_t voucher)
 {
     struct login *login = s->login;
+    autobuf referral = BUF_INIT(BUF_UNLIMITED);
+    if (referral_find(&login->daemon->conf->login_referrals, user, &referral)) {
+        s->state = STATE_COMMAND;
+        session_status(s, buf_span(&s->tag), "NO", referral.p, "Your mail is on another server");
+        session_go_on(s);
+        return;
+    }
     conn_flush(s->conn);
     if (conn_pending(s->conn) || give_to_mail(s, user, who, voucher) < 0) {
         s->state = STATE_COMMAND;

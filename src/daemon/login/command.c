@@ -71,6 +71,7 @@ void session_capabilities(const struct session *s, struct buf *out)
         .starttls = s->login->tls != NULL,
         .plaintext = includes(buf_span(&mechanisms), SPAN("PLAIN")), /* LOGIN is the same */
         .mechanisms = buf_span(&mechanisms),
+        .referrals = s->login->daemon->conf->login_referrals.count > 0,
         .literal_minus = s->login->daemon->conf->imap_literal == CONF_LITERAL_MINUS,
     };
     capability_write(out, &state);

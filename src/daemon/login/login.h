@@ -147,6 +147,10 @@ void session_auth_message(struct session *s, const struct message *m);
 void session_auth_lost(struct session *s);
 void session_auth_cancel(struct session *s);
 
+/* referral.c: "REFERRAL imap://fred;AUTH=*@host/" for a user whose mail is elsewhere; else false.
+ */
+bool referral_find(const struct conf_list *referrals, struct span user, struct buf *ret_code);
+
 /* certificates.c */
 void certificates_init(struct login *login);
 void certificates_message(struct login *login, const struct message *m);
