@@ -102,6 +102,7 @@ struct conf {
     uint64_t imap_line_max, imap_literal_max, imap_command_memory;
     uint64_t imap_arguments_max, imap_nesting_max, imap_search_nodes_max;
     uint64_t imap_tasks_max, imap_bad_commands;
+    uint64_t imap_save_limit, imap_message_limit;
 
     const char *sharing_public_user;
 

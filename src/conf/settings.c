@@ -269,6 +269,12 @@ const struct setting conf_settings[] = {
     NUMBER("imap.nesting_max", imap_nesting_max, "50", 1, 1000, "Parentheses in a SEARCH."),
     NUMBER("imap.search_nodes_max", imap_search_nodes_max, "1000", 10, 1000000,
            "Keys of one SEARCH."),
+    NUMBER("imap.save_limit", imap_save_limit, "10000", 1000, 100000,
+           "Messages of one APPEND, told to clients as SAVELIMIT (RFC 9738)."),
+    NUMBER("imap.message_limit", imap_message_limit, "0", 0, 4294967295,
+           "Told to clients as MESSAGELIMIT instead, so that they work in pieces of so many\n"
+           "messages (not below 1000; 0: not told). What asks for more is done all the same and\n"
+           "never cut short; only an APPEND of more fails."),
     NUMBER("imap.tasks_max", imap_tasks_max, "64", 1, 10000,
            "Commands of one session in progress; more input waits."),
     NUMBER("imap.bad_commands", imap_bad_commands, "50", 1, 1000000,

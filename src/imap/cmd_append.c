@@ -318,6 +318,8 @@ static enum step append_begin(struct task *t)
     struct append_state *st = t->data;
     if (a->incomplete)
         return task_bad(t, "The parenthesis behind a literal is missing");
+    if (!messagelimit_append(t))
+        return STEP_DONE;
     struct place place;
     enum step step;
     if (!task_place(t, a->name, true, &place, &step))

@@ -20,6 +20,9 @@ bool task_view(struct task *t, struct snap **ret);
 /* What REPLACE replaces, into t->request; false after ending the task. */
 bool replace_begin(struct task *t);
 
+/* RFC 9738: false after ending the task. */
+bool messagelimit_append(struct task *t);
+
 void view_close(struct session *s);
 
 enum step cmd_capability(struct task *t);

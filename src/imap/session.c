@@ -17,7 +17,7 @@ const struct imap_settings imap_settings_default = {
               .max_buffered_literal = 256 * 1024,
               .max_streamed_literal = (uint64_t)256 << 20,
               .max_discard = 64 << 20,
-              .max_literals = 10000},
+              .max_literals = 120000},
     .parse = {.max_depth = 50,
               .max_args = 1000,
               .max_search_nodes = 1000,
@@ -25,8 +25,9 @@ const struct imap_settings imap_settings_default = {
               .max_sections = 200,
               .max_parts = 100,
               .max_ranges = 20000,
-              .max_messages = 10000},
+              .max_messages = 110000},
     .utf8 = CAPABILITY_UTF8_ACCEPT,
+    .save_limit = 10000,
     .side_by_side = true,
     .command_memory = 4 << 20,
     .tasks_max = 64,
@@ -410,6 +411,8 @@ void session_put_capabilities(struct session *s, struct buf *b)
                                            .utf8 = s->utf8_offered,
                                            .tls = s->tls,
                                            .literal_minus = s->literal_minus,
+                                           .save_limit = s->host->settings.save_limit,
+                                           .message_limit = s->host->settings.message_limit,
                                            .append_limit =
                                                s->host->settings.frame.max_streamed_literal};
     capability_write(b, &state);

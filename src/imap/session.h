@@ -35,8 +35,10 @@ struct imap_settings {
     size_t metadata_value_max;     /* octets */
     uint32_t metadata_entries_max; /* of one mailbox and owner */
     const char *const *server_metadata; /* "entry=value"; NULL-terminated, or NULL */
-    unsigned quota_warn_percent;        /* 0: never */
-    unsigned errors_max;                /* BAD commands in a row before BYE */
+    /* RFC 9738, imap/messagelimit.c; message_limit 0: only save_limit is announced */
+    uint64_t save_limit, message_limit;
+    unsigned quota_warn_percent; /* 0: never */
+    unsigned errors_max;         /* BAD commands in a row before BYE */
 };
 
 extern const struct imap_settings imap_settings_default;

@@ -13,6 +13,8 @@ enum when {
     IF_REFERRALS = 1 << 19,
     IF_UTF8_ACCEPT = 1 << 20,
     IF_UTF8_ONLY = 1 << 21,
+    WITH_SAVE_LIMIT = 1 << 22,
+    WITH_MESSAGE_LIMIT = 1 << 23,
 };
 
 static const struct {
@@ -76,6 +78,8 @@ static const struct {
     {"PARTIAL", AFTER},
     {"UIDBATCHES", AFTER},
     {"SAVEDATE", AFTER},
+    {"SAVELIMIT=", AFTER | WITH_SAVE_LIMIT},
+    {"MESSAGELIMIT=", AFTER | WITH_MESSAGE_LIMIT},
     {"UTF8=ACCEPT", AFTER | IF_UTF8_ACCEPT},
     {"UTF8=ONLY", AFTER | IF_UTF8_ONLY},
     {"APPENDLIMIT=", AFTER | WITH_APPEND_LIMIT},
@@ -103,6 +107,7 @@ void capability_write(struct buf *out, const struct capability_state *state)
                        (state->utf8 == CAPABILITY_UTF8_ACCEPT ? 0 : IF_UTF8_ACCEPT) |
                        (state->utf8 == CAPABILITY_UTF8_ONLY ? 0 : IF_UTF8_ONLY) |
                        (state->referrals ? 0 : IF_REFERRALS) |
+                       (state->message_limit ? WITH_SAVE_LIMIT : WITH_MESSAGE_LIMIT) |
                        (state->plaintext ? IF_NO_PLAINTEXT : 0) |
                        (state->literal_minus ? IF_LITERAL_PLUS : IF_LITERAL_MINUS);
     size_t begin = out->n;
@@ -116,5 +121,7 @@ void capability_write(struct buf *out, const struct capability_state *state)
             put(out, begin, capabilities[i].name, SPAN_EMPTY);
         if (when & WITH_APPEND_LIMIT)
             buf_put_u64(out, state->append_limit);
+        if (when & (WITH_SAVE_LIMIT | WITH_MESSAGE_LIMIT))
+            buf_put_u64(out, when & WITH_SAVE_LIMIT ? state->save_limit : state->message_limit);
     }
 }

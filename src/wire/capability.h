@@ -15,6 +15,8 @@ struct capability_state {
     bool starttls;             /* there is a certificate */
     bool plaintext;            /* passwords are accepted on this connection */
     uint64_t append_limit;     /* octets of a message (RFC 7889), after login */
+    uint64_t save_limit;       /* messages of one APPEND or COPY (RFC 9738), after login; or ... */
+    uint64_t message_limit;    /* ... of any command, instead; 0: that is not announced */
     struct span mechanisms;    /* of SASL, separated by spaces: "SCRAM-SHA-256 PLAIN" */
     enum capability_utf8 utf8; /* RFC 9755: never both */
     bool referrals;            /* some users are elsewhere (RFC 2221) */

@@ -159,6 +159,8 @@ static void set_up_imap(struct mail *m)
     s->stream_users = c->imap_stream_users.items;
     s->side_by_side = c->imap_side_by_side;
     s->in_order_clients = c->imap_in_order_clients.items;
+    s->save_limit = c->imap_save_limit;
+    s->message_limit = c->imap_message_limit;
     s->command_memory = c->imap_command_memory;
     s->tasks_max = c->imap_tasks_max;
     s->idle_timeout_s = (unsigned)c->imap_idle_timeout;
