@@ -1,5 +1,6 @@
 /* imap/cmd_change.c: EXPUNGE, STORE, COPY, MOVE (RFC 9051 sections 6.4.3, 6.4.6 to 6.4.8, 6.4.9).
  */
+#include "imap/across.h"
 #include "imap/commands.h"
 #include "imap/place.h"
 
@@ -320,10 +321,30 @@ static bool copy_allowed(struct task *t, const struct place *to)
 /* Nothing across accounts is one change. */
 static enum step copy_across(struct task *t, enum request_kind kind, const struct place *to)
 {
-    if (!copy_allowed(t, to))
+    struct mailbox_info info;
+    uint32_t rights = RIGHTS_ALL;
+    struct snap *snap;
+    int rc = snap_begin(to->account, &snap);
+    if (rc == 0) {
+        rc = place_mailbox(t->session, snap, to, RIGHT_INSERT, &info, &rights);
+        snap_end(snap);
+    }
+    if (rc)
+        return rc == ERR_DENIED ? task_no_permission(t) : task_store_failed(t, rc, true);
+    request_init(&t->request, kind, NULL, NULL);
+    if (!resolve(t, &t->command->copy.set))
         return STEP_DONE;
-    (void)kind;
-    return task_no(t, "CANNOT", "Messages cannot be copied to another account yet");
+    if (t->session->view->gone)
+        return task_no(t, "NONEXISTENT", "The mailbox has been deleted");
+    if (t->request.uids.n == 0)
+        return task_ok(t, NULL, "No such messages");
+    return across_begin(t,
+                        &(struct across_target){.account = to->account,
+                                                .user = to->user,
+                                                .name = to->name,
+                                                .flags = rights_flags(rights),
+                                                .keywords = rights & RIGHT_WRITE},
+                        kind == REQUEST_MOVE);
 }
 
 static enum step copy_begin(struct task *t, enum request_kind kind)
@@ -352,6 +373,8 @@ static enum step copy_begin(struct task *t, enum request_kind kind)
 
 enum step cmd_copy(struct task *t)
 {
+    if (across_under_way(t))
+        return across_step(t);
     if (!t->submitted)
         return copy_begin(t, REQUEST_COPY);
     if (t->request.result.error)
@@ -368,6 +391,8 @@ enum step cmd_copy(struct task *t)
 enum step cmd_move(struct task *t)
 {
     struct session *s = t->session;
+    if (across_under_way(t))
+        return across_step(t);
     if (!t->submitted)
         return writable(t) && has_right(t, RIGHT_DELETE_MESSAGES | RIGHT_EXPUNGE)
                    ? copy_begin(t, REQUEST_MOVE)

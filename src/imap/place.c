@@ -142,7 +142,7 @@ int place_of(struct task *t, struct span name, struct place *ret)
 {
     struct session *s = t->session;
     struct span user = SPAN_EMPTY, rest = name;
-    *ret = (struct place){s->account, name, SPAN_EMPTY, true};
+    *ret = (struct place){s->account, name, span_str(s->user), SPAN_EMPTY, true};
     if (!s->host->account_of)
         return 0;
     if (names_shared(s, name)) {
@@ -163,6 +163,9 @@ int place_of(struct task *t, struct span name, struct place *ret)
     if (span_eq(user, span_str(s->user)))
         return 0;
     ret->own = false;
+    ret->user = arena_copy(&t->arena, user);
+    if (t->arena.spent)
+        return ERR_LIMIT;
     ret->account = NULL;
     return foreign_of(t, user, &ret->account);
 }

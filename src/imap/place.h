@@ -18,6 +18,7 @@
 struct place {
     struct account *account; /* the session's reference, which lasts as long as the task */
     struct span name;        /* within that account; lives in the task's arena */
+    struct span user;        /* whose account it is; in the arena, or the session's */
     struct span prefix;      /* what the client's name has before it: "Other Users/mary/" */
     bool own;
 };
