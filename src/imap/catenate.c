@@ -22,22 +22,30 @@ enum step task_bad_url(struct task *t, struct span url)
 }
 
 /* What a URL without a mailbox means is the selected one. */
-static int find_mailbox(struct session *s, const struct imap_url *url, uint32_t *ret)
+static int find_mailbox(struct task *t, const struct imap_url *url, struct account **ret_account,
+                        uint32_t *ret_mailbox)
 {
+    struct session *s = t->session;
     autosnap *snap = NULL;
     struct mailbox_info info;
+    struct place place;
     if (!url->has_mailbox) {
         if (!s->view || s->view->gone)
             return ERR_NOT_FOUND;
-        *ret = s->view->mailbox;
+        *ret_account = s->view->account;
+        *ret_mailbox = s->view->mailbox;
         return 0;
     }
-    int rc = snap_begin(s->account, &snap);
+    int rc = url_place(t, url, &place);
     if (rc == 0)
-        rc = url_mailbox_find(snap, url, &info);
+        rc = snap_begin(place.account, &snap);
     if (rc == 0)
-        *ret = info.id;
-    return rc;
+        rc = url_mailbox_readable(s, snap, &place, url, &info);
+    if (rc)
+        return rc;
+    *ret_account = place.account;
+    *ret_mailbox = info.id;
+    return 0;
 }
 
 /* RFC 4469 section 3: relative URLs alone, seen from the selected mailbox. */
@@ -46,14 +54,15 @@ static int open_url(struct task *t, struct catenate *c, struct span text)
     struct session *s = t->session;
     struct imap_url url;
     const char *why;
+    struct account *account = NULL;
     uint32_t mailbox = 0;
     int rc = imap_url_parse(text, &s->host->settings.parse, &t->arena, &url, &why);
     if (rc == 0 && (url.absolute || url.access != URL_ACCESS_NONE))
         rc = ERR_INVALID;
     if (rc == 0)
-        rc = find_mailbox(s, &url, &mailbox);
+        rc = find_mailbox(t, &url, &account, &mailbox);
     if (rc == 0)
-        rc = url_data_open(s->account, mailbox, &url, &c->source);
+        rc = url_data_open(account, mailbox, &url, &c->source);
     c->open = rc == 0;
     c->at = 0;
     if (rc != ERR_NOT_FOUND && rc != ERR_INVALID)

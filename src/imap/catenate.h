@@ -14,7 +14,8 @@ struct catenate {
     struct span bad_url; /* the answer is NO [BADURL ...] */
 };
 
-/* A slice of the work: 0 when m is complete in c->to, ERR_AGAIN, ERR_NOT_FOUND with bad_url set,
+/* A slice of the work: 0 when m is complete in c->to, ERR_AGAIN (t->awaits_place: wait
+ * for it), ERR_NOT_FOUND with bad_url set,
  * ERR_LIMIT (TOOBIG), or an error of the store. */
 int catenate_step(struct task *t, struct catenate *c, const struct append_part *m) must_check;
 void catenate_done(struct catenate *c); /* not of what it was given */

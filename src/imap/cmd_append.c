@@ -294,7 +294,7 @@ static enum step append_fill(struct task *t)
     while (st->filled < a->n) {
         int rc = fill_message(t, &a->messages[st->filled], &st->messages[st->filled]);
         if (rc == ERR_AGAIN)
-            return STEP_AGAIN;
+            return t->awaits_place ? STEP_WAIT : STEP_AGAIN;
         if (rc)
             return fill_failed(t, rc);
         if (!utf8_message_allowed(t, st->messages[st->filled].upload))

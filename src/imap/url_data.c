@@ -3,7 +3,7 @@
 #include "message/part_structure.h"
 #include "store/names.h"
 
-int url_mailbox_find(struct snap *snap, const struct imap_url *url, struct mailbox_info *ret)
+int url_place(struct task *t, const struct imap_url *url, struct place *ret)
 {
     autobuf name = BUF_INIT(4 * MAILBOX_NAME_MAX);
     if (!url->has_mailbox)
@@ -11,10 +11,29 @@ int url_mailbox_find(struct snap *snap, const struct imap_url *url, struct mailb
     int rc = mailbox_name_normalise(&name, url->mailbox);
     if (rc)
         return rc == ERR_LIMIT ? ERR_NOT_FOUND : rc;
-    rc = snap_mailbox_find(snap, buf_span(&name), ret);
+    rc = place_of(t, arena_copy(&t->arena, buf_span(&name)), ret);
+    return rc == ERR_BUSY || rc == ERR_LIMIT ? ERR_CLOSED : rc;
+}
+
+static int same_validity(const struct imap_url *url, const struct mailbox_info *info)
+{
+    return url->uidvalidity && url->uidvalidity != info->uidvalidity ? ERR_NOT_FOUND : 0;
+}
+
+int url_mailbox_find(struct snap *snap, const struct place *place, const struct imap_url *url,
+                     struct mailbox_info *ret)
+{
+    int rc = snap_mailbox_find(snap, place->name, ret);
+    return rc ? rc : same_validity(url, ret);
+}
+
+int url_mailbox_readable(struct session *s, struct snap *snap, const struct place *place,
+                         const struct imap_url *url, struct mailbox_info *ret)
+{
+    int rc = place_mailbox(s, snap, place, RIGHT_READ, ret, NULL);
     if (rc)
-        return rc;
-    return url->uidvalidity && url->uidvalidity != ret->uidvalidity ? ERR_NOT_FOUND : 0;
+        return rc == ERR_DENIED ? ERR_NOT_FOUND : rc;
+    return same_validity(url, ret);
 }
 
 static const enum section_text section_texts[] = {

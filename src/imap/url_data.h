@@ -6,6 +6,7 @@
 #define IMAP_URL_DATA_H
 
 #include "imap/fetch.h"
+#include "imap/place.h"
 #include "wire/url.h"
 
 struct url_data {
@@ -21,10 +22,15 @@ struct url_data {
     bool is_part;          /* all of a MIME part's body, or of the message */
 };
 
-/* The mailbox that a URL names. ERR_NOT_FOUND: none, or its UIDVALIDITY is another one;
- * ERR_INVALID: that cannot be a name. */
-int url_mailbox_find(struct snap *snap, const struct imap_url *url,
+/* Where a URL's mailbox is, as this session's user names it. ERR_NOT_FOUND, ERR_INVALID: that
+ * cannot be a name; ERR_AGAIN as place_of. */
+int url_place(struct task *t, const struct imap_url *url, struct place *ret) must_check;
+/* The mailbox there. ERR_NOT_FOUND: none, or its UIDVALIDITY is another one. */
+int url_mailbox_find(struct snap *snap, const struct place *place, const struct imap_url *url,
                      struct mailbox_info *ret) must_check;
+/* The same, if this session's user may read it; else ERR_NOT_FOUND. */
+int url_mailbox_readable(struct session *s, struct snap *snap, const struct place *place,
+                         const struct imap_url *url, struct mailbox_info *ret) must_check;
 /* The message of that UID in a mailbox of the account. ERR_NOT_FOUND: no such message or part. */
 int url_data_open(struct account *account, uint32_t mailbox, const struct imap_url *url,
                   struct url_data *ret) must_check;

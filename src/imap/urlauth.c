@@ -43,6 +43,15 @@ static bool token_right(const unsigned char key[KEY_SIZE], const struct imap_url
     return CRYPTO_memcmp(given, hex.p, sizeof(given)) == 0 && url->token.n == sizeof(given);
 }
 
+/* Keys are in the account of whose they are, wherever the mailbox is. */
+static int find_key(struct account *signer, const unsigned char object_id[16],
+                    unsigned char ret[KEY_SIZE])
+{
+    autosnap *snap = NULL;
+    int rc = snap_begin(signer, &snap);
+    return rc ? rc : snap_url_key(snap, object_id, ret);
+}
+
 /* --- who may --- */
 
 static bool listed(const char *const *names, const char *user)
@@ -125,6 +134,14 @@ static enum step ask_for_key(struct task *t, enum store_mode mode, const unsigne
     return task_request(t);
 }
 
+static int find_readable(struct session *s, const struct place *place, const struct imap_url *url,
+                         struct mailbox_info *ret)
+{
+    autosnap *snap = NULL;
+    int rc = snap_begin(place->account, &snap);
+    return rc ? rc : url_mailbox_readable(s, snap, place, url, ret);
+}
+
 /* One URL: STEP_AGAIN, STEP_WAIT for its key, or STEP_DONE after an answer. */
 static enum step sign_next(struct task *t, struct sign_state *st)
 {
@@ -137,14 +154,16 @@ static enum step sign_next(struct task *t, struct sign_state *st)
     if (imap_url_parse(r->url, &s->host->settings.parse, &t->arena, &url, &why) ||
         !may_sign(s, r, &url))
         return task_bad(t, "That is no URL that can be signed here");
-    autosnap *snap = NULL;
-    int rc = snap_begin(s->account, &snap);
+    struct place place;
+    int rc = url_place(t, &url, &place);
+    if (rc == ERR_AGAIN)
+        return STEP_WAIT;
     if (rc == 0)
-        rc = url_mailbox_find(snap, &url, &info);
+        rc = find_readable(s, &place, &url, &info);
     if (rc == ERR_NOT_FOUND || rc == ERR_INVALID)
         return task_bad(t, "There is no such mailbox");
     if (rc == 0)
-        rc = snap_url_key(snap, info.object_id, key);
+        rc = find_key(s->account, info.object_id, key);
     if (rc == ERR_NOT_FOUND && !st->asked) {
         st->asked = true;
         memcpy(st->mailbox, info.object_id, sizeof(st->mailbox));
@@ -250,30 +269,44 @@ enum step cmd_resetkey(struct task *t)
 
 /* --- URLFETCH --- */
 
+/* What a URL's user may do with a mailbox of another account, at this moment. */
+static bool signer_reads(struct snap *snap, const struct place *place, struct account *signer,
+                         const struct imap_url *url, uint32_t mailbox)
+{
+    const struct identity who = {.user = url->user};
+    uint32_t rights;
+    if (memcmp(account_get_id(place->account), account_get_id(signer), ACCOUNT_ID_LEN) == 0)
+        return true;
+    return snap_rights(snap, mailbox, &who, &rights) == 0 && (rights & RIGHT_LOOKUP) &&
+           (rights & RIGHT_READ);
+}
+
 /* The mailbox, if the token is right. One that is not there costs as much time as one that is. */
-static bool verify(struct snap *snap, const struct imap_url *url, uint32_t *ret_mailbox)
+static int verify(const struct place *place, struct account *signer, const struct imap_url *url,
+                  uint32_t *ret_mailbox)
 {
     unsigned char key[KEY_SIZE] = {0};
     struct mailbox_info info;
-    bool found =
-        url_mailbox_find(snap, url, &info) == 0 && snap_url_key(snap, info.object_id, key) == 0;
+    autosnap *snap = NULL;
+    int rc = snap_begin(place->account, &snap);
+    if (rc == 0)
+        rc = url_mailbox_find(snap, place, url, &info);
+    bool reads = rc == 0 && signer_reads(snap, place, signer, url, info.id);
+    if (rc == 0)
+        rc = find_key(signer, info.object_id, key);
     bool right = token_right(key, url);
     OPENSSL_cleanse(key, sizeof(key));
-    if (found && right)
+    if (rc == 0)
         *ret_mailbox = info.id;
-    return found && right;
+    return rc ? rc : right && reads ? 0 : ERR_NOT_FOUND;
 }
 
-static int open_signed(struct account *account, const struct imap_url *url, struct url_data *ret)
+static int open_signed(const struct place *place, struct account *signer,
+                       const struct imap_url *url, struct url_data *ret)
 {
     uint32_t mailbox = 0;
-    autosnap *snap = NULL;
-    int rc = snap_begin(account, &snap);
-    if (rc == 0 && !verify(snap, url, &mailbox))
-        rc = ERR_NOT_FOUND;
-    if (snap)
-        snap_end(take_ptr(snap));
-    return rc ? rc : url_data_open(account, mailbox, url, ret);
+    int rc = verify(place, signer, url, &mailbox);
+    return rc ? rc : url_data_open(place->account, mailbox, url, ret);
 }
 
 static void put_url(struct buf *b, struct span url)
@@ -366,12 +399,12 @@ static int put_items(struct session *s, struct buf **b, struct url_data *d,
 }
 
 /* One response. Whatever is wrong with the URL, the answer is the same: NIL. */
-static int answer(struct task *t, struct account *account, const struct url_request *r,
-                  const struct imap_url *url)
+static int answer(struct task *t, const struct place *place, struct account *signer,
+                  const struct url_request *r, const struct imap_url *url)
 {
     struct session *s = t->session;
     struct url_data d = {0};
-    int rc = account ? open_signed(account, url, &d) : ERR_NOT_FOUND;
+    int rc = signer ? open_signed(place, signer, url, &d) : ERR_NOT_FOUND;
     if (rc == 0 && (r->items & URLFETCH_STRUCTURE))
         rc = url_data_structure(&d, url);
     struct buf *b = respond_begin(s);
@@ -464,21 +497,36 @@ static int find_signer(struct task *t, struct fetch_state *st, struct span user,
     return st->signer->error == ERR_NOT_FOUND ? 0 : st->signer->error;
 }
 
-/* ERR_AGAIN: its account is being looked for. */
+/* The mailbox as the URL's user names it: his own ones are not those of the session. */
+static int find_place(struct task *t, const struct imap_url *url, struct account *signer,
+                      struct place *ret)
+{
+    int rc = url_place(t, url, ret);
+    if (rc == 0 && ret->prefix.n == 0)
+        ret->account = signer;
+    return rc;
+}
+
+/* ERR_AGAIN: an account is being looked for. */
 static int fetch_next(struct task *t, struct fetch_state *st)
 {
     const struct url_request *r = &t->command->urls.urls[st->next];
     const struct imap_settings *settings = &t->session->host->settings;
     struct imap_url url;
-    struct account *account = NULL;
+    struct place place = {0};
+    struct account *signer = NULL;
     const char *why;
     int rc = imap_url_parse(r->url, &settings->parse, &t->arena, &url, &why);
     if (rc == 0 && well_formed(t->session, &url)) {
-        rc = find_signer(t, st, url.user, &account);
-        if (rc)
+        rc = find_signer(t, st, url.user, &signer);
+        if (rc == 0 && signer)
+            rc = find_place(t, &url, signer, &place);
+        if (rc == ERR_NOT_FOUND || rc == ERR_INVALID)
+            signer = NULL;
+        else if (rc)
             return rc;
     }
-    rc = answer(t, account, r, &url);
+    rc = answer(t, &place, signer, r, &url);
     st->next++;
     return rc;
 }

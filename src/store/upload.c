@@ -18,7 +18,9 @@ struct upload {
     uint64_t size;
     uint32_t crc;
     int error;
-    bool part; /* never finished: it is no message */
+    bool part;                     /* never finished: it is no message */
+    bool header_8bit, header_over; /* of the message's own header, whoever parses it */
+    unsigned char line_ends;       /* line feeds since the last other octet */
     bool finished;
     /* In a segment: being written (external), then waiting for its link. */
     struct log_external *external;
@@ -35,6 +37,7 @@ struct upload *upload_new_part(struct account *account)
     u->account = account_ref(account);
     u->part = true;
     u->spool = -1;
+    u->line_ends = 1; /* an empty line may be the first */
     buf_init(&u->bytes, BUF_UNLIMITED);
     buf_init(&u->derived, BUF_UNLIMITED);
     list_init(&u->link);
@@ -152,6 +155,18 @@ static int keep(struct upload *u, struct span bytes)
     return 0;
 }
 
+/* What the parser would tell of the header's octets. */
+static void look_at_header(struct upload *u, struct span bytes)
+{
+    for (size_t i = 0; i < bytes.n && !u->header_over; i++) {
+        unsigned char c = (unsigned char)bytes.p[i];
+        u->header_8bit |= c >= 0x80;
+        if (c != '\r')
+            u->line_ends = c == '\n' ? u->line_ends + 1 : 0;
+        u->header_over = u->line_ends == 2;
+    }
+}
+
 int upload_write(struct upload *u, struct span bytes)
 {
     if (u->finished && !u->error)
@@ -167,6 +182,8 @@ int upload_write(struct upload *u, struct span bytes)
     u->crc = crc32c(u->crc, bytes.p, bytes.n);
     if (u->parser)
         mime_parser_feed(u->parser, bytes);
+    else
+        look_at_header(u, bytes);
     return 0;
 }
 
@@ -208,7 +225,8 @@ int upload_read(struct upload *u, uint64_t off, size_t n, struct buf *to)
 bool upload_has_8bit_header(const struct upload *u)
 {
     struct derived_info info;
-    return derived_info(buf_span(&u->derived), &info) == 0 && info.has_8bit_header;
+    return u->header_8bit ||
+           (derived_info(buf_span(&u->derived), &info) == 0 && info.has_8bit_header);
 }
 
 /* --- for the writer --- */
