@@ -71,7 +71,7 @@ static int append_place(struct task *t, const struct place *place, uint64_t size
     if (rc == 0)
         rc = place_mailbox(t->session, snap, place, RIGHT_INSERT, &info, &st->rights);
     if (rc == 0 && size && t->command->id == CMD_APPEND && !others_work(t) &&
-        quota_refuses(t->session, snap, &info, size))
+        quota_refuses(place->account, snap, &info, size))
         rc = ERR_QUOTA;
     return rc;
 }

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 
 #include "base/metrics.h"
-#include "imap/filters.h"
 #include "imap/commands.h"
 #include "imap/context.h"
+#include "imap/filters.h"
 #include "imap/search.h"
 #include "imap/sort.h"
 #include "imap/trace.h"
@@ -406,6 +406,8 @@ static enum step search_begin(struct task *t, struct snap *snap)
         return task_bad(t, "That tag is in use with UPDATE");
     if (!filters_expand(t, snap))
         return STEP_DONE;
+    if (t->session->uidonly && uidonly_refuses(t->command)) /* numbers in a filter */
+        return uidonly_refused(t);
     int rc = search_compile(t, snap, &st->program);
     if (rc)
         return search_failed(t, rc);

@@ -8,6 +8,7 @@
 #include "imap/commands.h"
 #include "imap/filters.h"
 #include "imap/list.h"
+#include "imap/place.h"
 #include "store/metadata.h"
 #include "wire/write.h"
 
@@ -132,7 +133,8 @@ struct reply {
     struct session *session;
     struct snap *snap;
     struct buf *out;
-    struct span name;                /* empty: the server */
+    struct span prefix, name;        /* both empty: the server */
+    bool foreign;                    /* another one's mailbox, whose special uses are not ours */
     const struct mailbox_info *info; /* NULL: the server */
     const struct cmd_metadata *command;
     bool open;
@@ -169,7 +171,7 @@ static void put_entry(struct reply *r, struct span name, const struct span *valu
         r->begun = r->out->n;
         buf_put_lit(r->out, "* METADATA ");
         if (r->info)
-            put_mailbox_name(r->session, r->out, SPAN_EMPTY, r->name);
+            put_mailbox_name(r->session, r->out, r->prefix, r->name);
         else
             buf_put_lit(r->out, "\"\"");
         buf_put_lit(r->out, " (");
@@ -194,7 +196,7 @@ static int put_one(struct reply *r, struct span name)
     if (!r->info) {
         rc = metadata_of_server(r->session, r->snap, name, &value);
     } else if (span_eq(name, SPECIAL_USE)) {
-        put_uses(&text, r->info->special_use);
+        put_uses(&text, r->foreign ? 0 : r->info->special_use);
         value = buf_span(&text);
         rc = text.n ? 0 : ERR_NOT_FOUND;
     } else {
@@ -229,7 +231,7 @@ static int put_below(struct reply *r, struct span root)
     int rc;
     if (!r->info && !is_private(root))
         put_server_below(r, root);
-    if (r->info && is_below(SPECIAL_USE, root) && r->info->special_use) {
+    if (r->info && !r->foreign && is_below(SPECIAL_USE, root) && r->info->special_use) {
         put_uses(&text, r->info->special_use);
         value = buf_span(&text);
         put_entry(r, SPECIAL_USE, &value);
@@ -257,15 +259,30 @@ int metadata_put_entries(struct session *s, struct snap *snap, struct buf *b,
 /* --- GETMETADATA --- */
 
 struct get_state {
-    struct span name;
+    struct place place; /* account NULL: the server */
     struct span *entries;
     unsigned at;
     uint64_t biggest;
 };
 
-static bool get_begin(struct task *t)
+/* RFC 5464 section 3.3. */
+static int find_mailbox(struct session *s, struct snap *snap, const struct place *place,
+                        struct mailbox_info *ret)
+{
+    const uint32_t any = RIGHT_READ | RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_POST;
+    uint32_t rights = 0;
+    int rc = place_mailbox(s, snap, place, 0, ret, &rights);
+    return rc == 0 && !(rights & any) ? ERR_DENIED : rc;
+}
+
+/* False: return *ret_step. */
+static bool get_begin(struct task *t, enum step *ret_step)
 {
     const struct cmd_metadata *a = &t->command->metadata;
+    struct place place = {.account = NULL};
+    *ret_step = STEP_DONE;
+    if (a->name.n && !task_place(t, a->name, false, &place, ret_step))
+        return false;
     struct get_state *st = arena_new(&t->arena, struct get_state);
     if (st)
         st->entries = arena_array(&t->arena, a->n, sizeof(*st->entries));
@@ -274,8 +291,7 @@ static bool get_begin(struct task *t)
         return false;
     }
     t->data = st;
-    if (a->name.n && !task_mailbox_name(t, a->name, &st->name))
-        return false;
+    st->place = place;
     for (unsigned i = 0; i < a->n; i++) {
         if (!metadata_entry_name(t, a->entries[i], &st->entries[i])) {
             task_bad(t, "An entry begins with /shared or /private");
@@ -301,18 +317,23 @@ enum step cmd_getmetadata(struct task *t)
     const struct cmd_metadata *a = &t->command->metadata;
     autosnap *snap = NULL;
     struct mailbox_info info;
-    if (!t->data && !get_begin(t))
-        return STEP_DONE;
+    enum step step;
+    if (!t->data && !get_begin(t, &step))
+        return step;
     struct get_state *st = t->data;
-    int rc = snap_begin(s->account, &snap);
-    if (rc == 0 && st->name.n)
-        rc = snap_mailbox_find(snap, st->name, &info);
+    int rc = snap_begin(st->place.account ? st->place.account : s->account, &snap);
+    if (rc == 0 && st->place.account)
+        rc = find_mailbox(s, snap, &st->place, &info);
+    if (rc == ERR_DENIED)
+        return task_no_permission(t);
     if (rc)
         return task_store_failed(t, rc, false);
     struct reply r = {.session = s,
                       .snap = snap,
-                      .name = st->name,
-                      .info = st->name.n ? &info : NULL,
+                      .prefix = st->place.prefix,
+                      .name = st->place.name,
+                      .foreign = st->place.account && !st->place.own,
+                      .info = st->place.account ? &info : NULL,
                       .command = a,
                       .biggest = st->biggest};
     r.out = respond_begin(s);
@@ -370,20 +391,48 @@ static bool take_value(struct task *t, const struct metadata_value *v, struct me
     return true;
 }
 
+/* Where it is set, and whether this user may. False: return *ret_step. */
+static bool set_place(struct task *t, bool *ret_own, enum step *ret_step)
+{
+    struct place place;
+    struct mailbox_info info;
+    autosnap *snap = NULL;
+    *ret_own = true;
+    if (t->command->metadata.name.n == 0)
+        return true;
+    if (!task_place(t, t->command->metadata.name, false, &place, ret_step))
+        return false;
+    int rc = snap_begin(place.account, &snap);
+    if (rc == 0)
+        rc = find_mailbox(t->session, snap, &place, &info);
+    if (rc) {
+        *ret_step = rc == ERR_DENIED ? task_no_permission(t) : task_store_failed(t, rc, false);
+        return false;
+    }
+    task_set_target(t, place.account);
+    t->request.name = place.name;
+    *ret_own = place.own;
+    return true;
+}
+
 static enum step set_begin(struct task *t)
 {
     const struct cmd_metadata *a = &t->command->metadata;
     struct metadata_change *list = arena_array(&t->arena, a->n, sizeof(*list));
     if (!list)
         return task_no(t, "LIMIT", "The command needs too much memory");
+    enum step step;
+    bool own;
     request_init(&t->request, REQUEST_METADATA, NULL, NULL);
-    if (a->name.n && !task_mailbox_name(t, a->name, &t->request.name))
-        return STEP_DONE;
+    if (!set_place(t, &own, &step))
+        return step;
     for (unsigned i = 0; i < a->n; i++) {
         struct metadata_change *c = &list[t->request.entry_count];
         if (!take_value(t, &a->values[i], c))
             return STEP_DONE;
         if (span_eq(c->name, SPECIAL_USE)) {
+            if (!own)
+                return task_no(t, "CANNOT", "Special uses are for mailboxes of one's own");
             if (!take_special_use(t, &a->values[i]))
                 return STEP_DONE;
             continue;

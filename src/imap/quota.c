@@ -1,12 +1,15 @@
 /* imap/quota.c: QUOTA (RFC 9208).
  *
  * The account's own quota root has the name of its user; others are called as the administrator
- * did. Nobody but an administrator, who logged in as himself and acts for the user (auth.masters),
- * may set limits. */
+ * did. Roots of another one's account have the prefix of its namespace ("Other Users/mary"): who
+ * may read a mailbox there is told of its root by GETQUOTAROOT, and by nothing else (RFC 9208
+ * section 8). Nobody but an administrator, who logged in as himself and acts for the user
+ * (auth.masters), may set limits. */
 #include "imap/quota.h"
 
 #include "imap/commands.h"
 #include "imap/list.h"
+#include "imap/place.h"
 #include "store/quota.h"
 #include "wire/write.h"
 
@@ -25,16 +28,23 @@ static uint64_t in_units(uint64_t n, uint64_t unit)
     return n / unit + (n % unit != 0);
 }
 
-static void put_root_name(struct session *s, struct buf *b, struct span name)
+/* prefix: "Other Users/mary/", or empty. */
+static void put_root_name(struct session *s, struct buf *b, struct span prefix, struct span name)
 {
-    write_astring(b, name.n ? name : span_str(s->user), session_utf8(s));
+    autobuf full = BUF_INIT(BUF_UNLIMITED);
+    if (prefix.n == 0 && name.n == 0)
+        name = span_str(s->user);
+    buf_put_span(&full, name.n ? prefix : span_head(prefix, prefix.n - 1));
+    buf_put_span(&full, name);
+    write_astring(b, buf_span(&full), session_utf8(s));
 }
 
-static void put_quota(struct session *s, struct buf *b, const struct quota_use *q)
+static void put_quota(struct session *s, struct buf *b, struct span prefix,
+                      const struct quota_use *q)
 {
     struct write_list list = {false};
     buf_put_lit(b, "* QUOTA ");
-    put_root_name(s, b, q->name);
+    put_root_name(s, b, prefix, q->name);
     buf_put_byte(b, ' ');
     for (size_t i = 0; i < QUOTA_RESOURCES; i++) {
         uint64_t unit = resources[i].unit;
@@ -73,7 +83,7 @@ static enum step show_root(struct task *t, const char *text)
         rc = find_root(s, snap, t->command->quota.root, &q);
     if (rc)
         return rc == ERR_NOT_FOUND ? no_root(t) : task_store_failed(t, rc, false);
-    put_quota(s, respond_begin(s), &q);
+    put_quota(s, respond_begin(s), SPAN_EMPTY, &q);
     respond_end(s);
     return task_ok(t, NULL, text);
 }
@@ -89,23 +99,26 @@ enum step cmd_getquotaroot(struct task *t)
     autosnap *snap = NULL;
     struct mailbox_info info;
     struct quota_use q;
-    struct span name;
-    if (!task_mailbox_name(t, t->command->mailbox.name, &name))
-        return STEP_DONE;
-    int rc = snap_begin(s->account, &snap);
+    struct place place;
+    enum step step;
+    if (!task_place(t, t->command->mailbox.name, false, &place, &step))
+        return step;
+    int rc = snap_begin(place.account, &snap);
     if (rc == 0)
-        rc = snap_mailbox_find(snap, name, &info);
+        rc = place_mailbox(s, snap, &place, RIGHT_READ, &info, NULL);
+    if (rc == ERR_DENIED)
+        return task_no_permission(t);
     if (rc == 0)
-        rc = snap_quota(snap, s->account, info.quota_root, &q);
+        rc = snap_quota(snap, place.account, info.quota_root, &q);
     if (rc)
         return task_store_failed(t, rc, false);
     struct buf *b = respond_begin(s);
     buf_put_lit(b, "* QUOTAROOT ");
-    put_mailbox_name(s, b, SPAN_EMPTY, name);
+    put_mailbox_name(s, b, place.prefix, place.name);
     buf_put_byte(b, ' ');
-    put_root_name(s, b, q.name);
+    put_root_name(s, b, place.prefix, q.name);
     buf_put_lit(b, "\r\n");
-    put_quota(s, b, &q);
+    put_quota(s, b, place.prefix, &q);
     respond_end(s);
     return task_ok(t, NULL, "GETQUOTAROOT completed");
 }
@@ -153,11 +166,11 @@ enum step cmd_setquota(struct task *t)
     return take_limits(t) ? task_request(t) : STEP_DONE;
 }
 
-bool quota_refuses(struct session *s, struct snap *snap, const struct mailbox_info *info,
+bool quota_refuses(struct account *account, struct snap *snap, const struct mailbox_info *info,
                    uint64_t size)
 {
     struct quota_use q;
-    return snap_quota(snap, s->account, info->quota_root, &q) == 0 &&
+    return snap_quota(snap, account, info->quota_root, &q) == 0 &&
            (quota_exceeds(&q, QUOTA_STORAGE, size) || quota_exceeds(&q, QUOTA_MESSAGE, 1));
 }
 
@@ -174,7 +187,7 @@ void quota_announce(struct session *s, struct snap *snap, const struct mailbox_i
     struct view *v = s->view;
     unsigned percent = s->host->settings.quota_warn_percent;
     struct quota_use q;
-    if (percent == 0 || snap_quota(snap, s->account, info->quota_root, &q))
+    if (percent == 0 || snap_quota(snap, v->account, info->quota_root, &q))
         return;
     bool over = nearly_used(&q, QUOTA_STORAGE, percent) || nearly_used(&q, QUOTA_MESSAGE, percent);
     if (over && !v->quota_warned)
