@@ -11,7 +11,7 @@
 #include "index/tables.h"
 
 /* Raise with every change of a record or key: older indexes are then derived anew. */
-enum { INDEX_FORMAT = 3 };
+enum { INDEX_FORMAT = 4 };
 
 struct derived_files;
 

@@ -10,7 +10,7 @@ static bool key_metadata(struct key *k, uint32_t mailbox, struct span owner, str
     if (owner.n > METADATA_OWNER_MAX || name.n > METADATA_ENTRY_MAX ||
         (owner.n && memchr(owner.p, 0, owner.n)))
         return false;
-    key_tagged_u32(k, 'a', mailbox);
+    key_tagged_u32(k, 'n', mailbox);
     if (owner.n)
         memcpy(k->b + HEAD, owner.p, owner.n);
     k->n = HEAD + owner.n;
@@ -99,7 +99,7 @@ int index_metadata_seek(struct index_txn *txn, uint32_t mailbox, struct span own
         rc = table_next(txn, TABLE_MISC, &k, &value);
     if (rc)
         return rc;
-    if (k.n == 0 || k.p[0] != 'a')
+    if (k.n == 0 || k.p[0] != 'n')
         return ERR_NOT_FOUND;
     return decode(txn, k, value, ret);
 }
