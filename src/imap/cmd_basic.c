@@ -1,7 +1,7 @@
 /* imap/cmd_basic.c: commands that need no mail: CAPABILITY, NOOP, CHECK, LOGOUT, ENABLE, ID,
  * NAMESPACE, IDLE (RFC 9051 sections 6.1, 6.3.1, 6.3.10, 6.3.13; RFC 2971). */
-#include "imap/metadata.h"
 #include "imap/commands.h"
+#include "imap/metadata.h"
 #include "imap/utf8.h"
 #include "wire/capability.h"
 #include "wire/write.h"
@@ -36,12 +36,9 @@ enum step cmd_enable(struct task *t)
     static const struct {
         struct span name;
         unsigned bit;
-    } known[] = {{SPAN("IMAP4rev2"), REV2},
-                 {SPAN("CONDSTORE"), CONDSTORE},
-                 {SPAN("QRESYNC"), QRESYNC},
-                 {SPAN("UTF8=ACCEPT"), UTF8},
-                 {SPAN("UIDONLY"), UIDONLY},
-                 {SPAN("METADATA"), METADATA}};
+    } known[] = {{SPAN("IMAP4rev2"), REV2},  {SPAN("CONDSTORE"), CONDSTORE},
+                 {SPAN("QRESYNC"), QRESYNC}, {SPAN("UTF8=ACCEPT"), UTF8},
+                 {SPAN("UIDONLY"), UIDONLY}, {SPAN("METADATA"), METADATA}};
     unsigned asked = 0;
     for (size_t i = 0; i < t->command->enable.n; i++)
         for (size_t k = 0; k < ARRAY_LEN(known); k++)

@@ -128,13 +128,16 @@ int put_list_line(struct session *s, struct snap *snap, struct buf *b, struct sp
     return rc;
 }
 
-int put_list_news(struct session *s, struct snap *snap, struct buf *b, struct span name,
-                  struct span old_name)
+int put_list_news(struct session *s, struct snap *snap, struct buf *b, struct span prefix,
+                  struct span name, struct span old_name)
 {
     struct listed m;
     struct mailbox_info info;
     int rc = lookup(snap, name, &m, &info);
+    m.prefix = prefix;
     m.old_name = old_name;
+    if (prefix.n) /* those are the subscriptions of somebody else */
+        m.subscribed = false;
     if (rc == 0)
         put_line(s, snap, b, &m, true, false);
     return rc;

@@ -10,8 +10,8 @@ int put_list_line(struct session *s, struct snap *snap, struct buf *b, struct sp
                   struct span name) must_check;
 /* As NOTIFY tells it: also of a name that is not there (any more), with \Subscribed, and with
  * OLDNAME unless that is empty. */
-int put_list_news(struct session *s, struct snap *snap, struct buf *b, struct span name,
-                  struct span old_name) must_check;
+int put_list_news(struct session *s, struct snap *snap, struct buf *b, struct span prefix,
+                  struct span name, struct span old_name) must_check;
 /* A name in the form of the session: modified UTF-7, or UTF-8 (session_utf8). */
 void put_mailbox_name(struct session *s, struct buf *b, struct span prefix, struct span name);
 /* "* STATUS name (items)" CRLF; items: STATUS_ bits of wire/command.h. */

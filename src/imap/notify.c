@@ -11,10 +11,12 @@
  * that has no tag. */
 #include "imap/commands.h"
 #include "imap/list.h"
+#include "imap/place.h"
 #include "store/names.h"
 #include "wire/write.h"
 
 enum {
+    SOURCES_MAX = 32,
     NAMES_PENDING_MAX = 1000, /* beyond: NOTIFICATIONOVERFLOW */
     STATUS_PER_SLICE = 200,
     LINES_PER_SLICE = 100,
@@ -40,8 +42,19 @@ struct rules {
     struct rule v[];
 };
 
+/* An account that is watched: the session's own, or one in which others share. */
+struct source {
+    struct list link; /* notify.sources; the own one is the first */
+    struct notify *notify;
+    struct watch watch; /* of the whole account */
+    struct account *account;
+    char *prefix;                /* "Other Users/mary/"; of the own account "" */
+    struct ranges counts, flags; /* mailboxes with news of these kinds */
+};
+
 struct pending_name {
     struct list link;
+    struct source *source;
     uint32_t event;   /* EVENT_ */
     uint32_t mailbox; /* EVENT_METADATA, where the name is the entry's; 0: of the server */
     uint16_t n, old_n;
@@ -49,17 +62,21 @@ struct pending_name {
 };
 
 struct notify {
-    struct watch watch; /* of the whole account; without account: NOTIFY NONE */
     struct session *session;
     uint8_t selected, personal, subscribed; /* NOTIFY_ events */
     uint8_t any;                            /* all but those of the selected mailbox */
     bool delayed, overflow;
-    struct rules *rules;         /* NULL: none */
-    char *fetch;                 /* "(UID FLAGS)", or NULL */
-    struct ranges counts, flags; /* mailboxes with news of these kinds */
-    struct list names;           /* struct pending_name */
+    struct rules *rules; /* NULL: none */
+    char *fetch;         /* "(UID FLAGS)", or NULL */
+    struct list sources; /* none: NOTIFY NONE */
+    struct list names;   /* struct pending_name */
     size_t names_count;
 };
+
+static bool is_own(const struct source *from)
+{
+    return from->prefix[0] == '\0';
+}
 
 /* --- rules --- */
 
@@ -88,9 +105,9 @@ static void apply_rules(const struct rules *r, struct span name, bool whole, uin
 }
 
 /* Section 6: which events of a name the client wants; several groups may apply to it. */
-static uint32_t wanted_of(const struct notify *n, struct span name, bool subscribed)
+static uint32_t wanted_of(const struct notify *n, struct span name, bool subscribed, bool own)
 {
-    uint32_t events = n->personal | (subscribed ? n->subscribed : 0);
+    uint32_t events = (own ? n->personal : 0) | (subscribed ? n->subscribed : 0);
     bool none = false;
     if (n->rules) {
         apply_rules(n->rules, name, true, &events, &none);
@@ -109,11 +126,38 @@ static int is_subscribed(struct snap *snap, struct span name, bool *ret)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
-static int wanted(const struct notify *n, struct snap *snap, struct span name, uint32_t *ret)
+/* snap is of the source's account; name within that. Subscriptions are the user's own. */
+static int wanted(const struct source *from, struct snap *snap, struct span name, uint32_t *ret)
 {
+    const struct notify *n = from->notify;
+    autobuf whole = BUF_INIT(BUF_UNLIMITED);
+    autosnap *own = NULL;
     bool subscribed = false;
-    int rc = n->subscribed ? is_subscribed(snap, name, &subscribed) : 0;
-    *ret = wanted_of(n, name, subscribed);
+    int rc = 0;
+    buf_put_str(&whole, from->prefix);
+    buf_put_span(&whole, name);
+    if (n->subscribed && !is_own(from))
+        rc = snap_begin(n->session->account, &own);
+    if (n->subscribed && rc == 0)
+        rc = is_subscribed(own ? own : snap, buf_span(&whole), &subscribed);
+    *ret = wanted_of(n, buf_span(&whole), subscribed, is_own(from));
+    return rc;
+}
+
+static int rights_of_source(const struct source *from, struct snap *snap, uint32_t mailbox,
+                            uint32_t *ret)
+{
+    struct place place = {.account = from->account, .own = is_own(from)};
+    return place_rights(from->notify->session, snap, &place, mailbox, ret);
+}
+
+/* Section 5: everything needs the rights l and r. */
+static int may_hear(const struct source *from, struct snap *snap, uint32_t mailbox, bool *ret)
+{
+    const uint32_t needed = RIGHT_LOOKUP | RIGHT_READ;
+    uint32_t rights;
+    int rc = rights_of_source(from, snap, mailbox, &rights);
+    *ret = rc == 0 && (rights & needed) == needed;
     return rc;
 }
 
@@ -122,44 +166,79 @@ static int wanted(const struct notify *n, struct snap *snap, struct span name, u
 static void forget_pending(struct notify *n)
 {
     struct pending_name *p, *next;
+    struct source *from;
     list_each_safe(p, next, &n->names, link) free(p);
     list_init(&n->names);
     n->names_count = 0;
-    ranges_done(&n->counts);
-    ranges_done(&n->flags);
+    list_each(from, &n->sources, link)
+    {
+        ranges_done(&from->counts);
+        ranges_done(&from->flags);
+    }
 }
 
 /* As if NOTIFY NONE had been said. */
 static void become_none(struct notify *n)
 {
-    watch_remove(&n->watch);
+    struct source *from, *next;
     forget_pending(n);
+    list_each_safe(from, next, &n->sources, link)
+    {
+        watch_remove(&from->watch);
+        account_unref(from->account);
+        free(from->prefix);
+        free(from);
+    }
+    list_init(&n->sources);
     free(take_ptr(n->rules));
     free(take_ptr(n->fetch));
     n->selected = n->personal = n->subscribed = n->any = 0;
 }
 
-static bool is_pending(const struct notify *n, uint32_t event, uint32_t mailbox, struct span name)
+static bool has_pending(const struct notify *n)
 {
+    struct source *from;
+    list_each(from, &n->sources, link)
+    {
+        if (from->counts.n || from->flags.n)
+            return true;
+    }
+    return n->names_count > 0;
+}
+
+/* The mailbox is the selected one. */
+static bool is_selected(const struct source *from, uint32_t mailbox)
+{
+    const struct view *v = from->notify->session->view;
+    return v && v->mailbox == mailbox && v->account == from->account;
+}
+
+static bool is_pending(const struct source *from, uint32_t event, uint32_t mailbox,
+                       struct span name)
+{
+    const struct notify *n = from->notify;
     struct pending_name *p;
     list_each(p, &n->names, link)
     {
-        if (p->event == event && p->mailbox == mailbox && span_eq(span_make(p->text, p->n), name))
+        if (p->source == from && p->event == event && p->mailbox == mailbox &&
+            span_eq(span_make(p->text, p->n), name))
             return true;
     }
     return false;
 }
 
-static void note_name(struct notify *n, uint32_t event, uint32_t mailbox, struct span name,
+static void note_name(struct source *from, uint32_t event, uint32_t mailbox, struct span name,
                       struct span old_name)
 {
-    if (event != EVENT_RENAMED && is_pending(n, event, mailbox, name))
+    struct notify *n = from->notify;
+    if (event != EVENT_RENAMED && is_pending(from, event, mailbox, name))
         return;
     if (n->names_count == NAMES_PENDING_MAX) {
         n->overflow = true;
         return;
     }
     struct pending_name *p = xmalloc(sizeof(*p) + name.n + old_name.n);
+    p->source = from;
     p->event = event;
     p->mailbox = mailbox;
     p->n = (uint16_t)name.n;
@@ -172,43 +251,90 @@ static void note_name(struct notify *n, uint32_t event, uint32_t mailbox, struct
     n->names_count++;
 }
 
-static void note(struct notify *n, const struct event *e)
+static void note_messages(struct source *from, const struct event *e)
 {
-    struct view *v = n->session->view;
+    const struct notify *n = from->notify;
+    if (is_selected(from, e->mailbox)) /* section 3.1: SELECTED alone counts there */
+        return;
+    if ((e->kinds & (EVENT_NEW | EVENT_EXPUNGE)) && (n->any & NOTIFY_MESSAGE_NEW))
+        ranges_add(&from->counts, e->mailbox, e->mailbox);
+    if ((e->kinds & EVENT_FLAGS) && (n->any & NOTIFY_FLAG_CHANGE))
+        ranges_add(&from->flags, e->mailbox, e->mailbox);
+}
+
+/* Section 5.4: to who gets or loses the right l, a mailbox comes or goes. */
+static void note_rights(struct source *from, const struct event *e)
+{
+    const struct session *s = from->notify->session;
+    struct identity who = {.user = span_str(s->user), .groups = buf_span(&s->groups)};
+    struct span identifier = e->old_name;
+    if (identifier.n && identifier.p[0] == '-')
+        identifier = span_skip(identifier, 1);
+    if (!is_own(from) && identity_is(&who, identifier))
+        note_name(from, e->kinds, e->mailbox, e->name, SPAN_EMPTY);
+}
+
+static void note(struct source *from, const struct event *e)
+{
+    const struct notify *n = from->notify;
     if (e->kinds & EVENT_OF_MESSAGES) {
-        if (v && v->mailbox == e->mailbox) /* section 3.1: SELECTED alone counts there */
-            return;
-        if ((e->kinds & (EVENT_NEW | EVENT_EXPUNGE)) && (n->any & NOTIFY_MESSAGE_NEW))
-            ranges_add(&n->counts, e->mailbox, e->mailbox);
-        if ((e->kinds & EVENT_FLAGS) && (n->any & NOTIFY_FLAG_CHANGE))
-            ranges_add(&n->flags, e->mailbox, e->mailbox);
+        note_messages(from, e);
     } else if (e->kinds == EVENT_SUBSCRIPTION) {
-        if (n->any & NOTIFY_SUBSCRIPTION_CHANGE)
-            note_name(n, e->kinds, 0, e->name, SPAN_EMPTY);
+        if ((n->any & NOTIFY_SUBSCRIPTION_CHANGE) && is_own(from))
+            note_name(from, e->kinds, 0, e->name, SPAN_EMPTY);
     } else if (e->kinds == EVENT_METADATA) {
         bool visible = e->old_name.n == 0 || span_eq(e->old_name, span_str(n->session->user));
-        if (visible && (n->any & (e->mailbox ? NOTIFY_MAILBOX_METADATA : NOTIFY_SERVER_METADATA)))
-            note_name(n, e->kinds, e->mailbox, e->name, SPAN_EMPTY);
+        if (visible && (n->any & (e->mailbox ? NOTIFY_MAILBOX_METADATA : NOTIFY_SERVER_METADATA)) &&
+            (e->mailbox || is_own(from)))
+            note_name(from, e->kinds, e->mailbox, e->name, SPAN_EMPTY);
     } else if (n->any & NOTIFY_MAILBOX_NAME) {
-        note_name(n, e->kinds, 0, e->name, e->old_name);
+        if (e->kinds & EVENT_OF_RIGHTS) {
+            note_rights(from, e);
+            return;
+        }
+        note_name(from, e->kinds, 0, e->name, e->old_name);
         /* Section 5.4: what is created or deleted concerns its direct superior. */
         struct span superior = mailbox_name_superior(e->name);
         if (e->kinds != EVENT_RENAMED && superior.n)
-            note_name(n, EVENT_CREATED, 0, superior, SPAN_EMPTY);
+            note_name(from, EVENT_CREATED, 0, superior, SPAN_EMPTY);
     }
 }
 
 static void on_events(struct watch *w, const struct events *events)
 {
-    struct notify *n = container_of(w, struct notify, watch);
+    struct source *from = container_of(w, struct source, watch);
+    struct notify *n = from->notify;
     n->overflow = n->overflow || events->overflow;
     for (size_t i = 0; i < events_count(events); i++) {
         const struct event *e = events_at(events, i);
         if (e->origin != n->session->id) /* section 5: not what the client did itself */
-            note(n, e);
+            note(from, e);
     }
-    if (n->counts.n || n->flags.n || n->names_count || n->overflow)
+    if (has_pending(n) || n->overflow)
         session_schedule(n->session);
+}
+
+static bool source_add(struct notify *n, struct account *account, struct span prefix)
+{
+    struct source *from;
+    size_t count = 0;
+    list_each(from, &n->sources, link)
+    {
+        if (from->account == account)
+            return true;
+        count++;
+    }
+    if (count == SOURCES_MAX)
+        return false;
+    from = xnew(struct source);
+    from->notify = n;
+    from->account = account_ref(account);
+    from->prefix = span_dup(prefix);
+    list_init(&from->link);
+    list_push_back(&n->sources, &from->link);
+    watch_add(&from->watch, account, 0, 0, NULL);
+    watch_events(&from->watch, on_events);
+    return true;
 }
 
 /* --- telling --- */
@@ -224,44 +350,53 @@ static uint32_t status_items(const struct session *s, bool counts, bool flags)
     return items;
 }
 
-static int tell_mailbox(struct session *s, struct snap *snap, uint32_t mailbox, bool counts,
+static int tell_mailbox(struct source *from, struct snap *snap, uint32_t mailbox, bool counts,
                         bool flags)
 {
+    struct session *s = from->notify->session;
     struct mailbox_info info;
     uint32_t events;
-    if (s->view && s->view->mailbox == mailbox) /* selected meanwhile */
+    bool may = false;
+    if (is_selected(from, mailbox)) /* meanwhile */
         return 0;
     int rc = snap_mailbox(snap, mailbox, &info);
     if (rc == 0)
-        rc = wanted(s->notify, snap, info.name, &events);
-    if (rc)
+        rc = wanted(from, snap, info.name, &events);
+    if (rc == 0)
+        rc = may_hear(from, snap, mailbox, &may);
+    if (rc || !may)
         return rc == ERR_NOT_FOUND ? 0 : rc;
     counts = counts && (events & NOTIFY_MESSAGE_NEW);
     flags = flags && (events & NOTIFY_FLAG_CHANGE);
     if (!counts && !flags)
         return 0;
     struct buf *b = respond_begin(s);
-    rc = put_status_line(s, snap, b, SPAN_EMPTY, &info, status_items(s, counts, flags));
+    rc = put_status_line(s, snap, b, span_str(from->prefix), &info, status_items(s, counts, flags));
     respond_end(s);
     return rc;
 }
 
 /* Sections 5.6 and 5.7: the name of the entry, without its value (RFC 5464 section 4.4.2). */
-static int tell_metadata(struct session *s, struct snap *snap, const struct pending_name *p)
+static int tell_metadata(struct snap *snap, const struct pending_name *p)
 {
+    struct source *from = p->source;
+    struct session *s = from->notify->session;
     struct mailbox_info info = {.name = SPAN_EMPTY};
     uint32_t events = NOTIFY_MAILBOX_METADATA;
+    bool may = true;
     int rc = p->mailbox ? snap_mailbox(snap, p->mailbox, &info) : 0;
     if (rc == 0 && p->mailbox)
-        rc = wanted(s->notify, snap, info.name, &events);
+        rc = wanted(from, snap, info.name, &events);
+    if (rc == 0 && p->mailbox)
+        rc = may_hear(from, snap, p->mailbox, &may);
     if (rc)
         return rc == ERR_NOT_FOUND ? 0 : rc;
-    if (!(events & NOTIFY_MAILBOX_METADATA))
+    if (!may || !(events & NOTIFY_MAILBOX_METADATA))
         return 0;
     struct buf *b = respond_begin(s);
     buf_put_lit(b, "* METADATA ");
     if (p->mailbox)
-        put_mailbox_name(s, b, SPAN_EMPTY, info.name);
+        put_mailbox_name(s, b, span_str(from->prefix), info.name);
     else
         buf_put_lit(b, "\"\"");
     buf_put_byte(b, ' ');
@@ -271,39 +406,79 @@ static int tell_metadata(struct session *s, struct snap *snap, const struct pend
     return 0;
 }
 
+static void put_lost(struct session *s, const struct source *from, struct span name,
+                     const char *attributes)
+{
+    struct buf *b = respond_begin(s);
+    buf_printf(b, "* LIST (%s) \"/\" ", attributes);
+    put_mailbox_name(s, b, span_str(from->prefix), name);
+    buf_put_lit(b, "\r\n");
+    respond_end(s);
+}
+
+/* Of somebody else's mailbox only those hear who may; of one that is gone, nobody (who might have
+ * is not known any more), except who has lost the right to it (section 5.9). */
+static int may_hear_of_name(const struct pending_name *p, struct snap *snap, struct span name,
+                            bool *ret)
+{
+    struct mailbox_info info;
+    struct source *from = p->source;
+    uint32_t rights = 0;
+    *ret = is_own(from);
+    if (*ret)
+        return 0;
+    int rc = snap_mailbox_find(snap, name, &info);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    rc = rights_of_source(from, snap, info.id, &rights);
+    if (rc == 0 && p->event == EVENT_REVOKED && !(rights & RIGHT_LOOKUP))
+        put_lost(from->notify->session, from, name, "\\NonExistent \\NoAccess");
+    *ret = p->event != EVENT_REVOKED && (rights & RIGHT_LOOKUP) && (rights & RIGHT_READ);
+    return rc;
+}
+
 /* A name is told as it is now: what was created and deleted again is \NonExistent. */
-static int tell_name(struct session *s, struct snap *snap, const struct pending_name *p)
+static int tell_name(struct snap *snap, const struct pending_name *p)
 {
     if (p->event == EVENT_METADATA)
-        return tell_metadata(s, snap, p);
-    struct notify *n = s->notify;
+        return tell_metadata(snap, p);
+    struct source *from = p->source;
+    struct session *s = from->notify->session;
     struct span name = span_make(p->text, p->n), old = span_make(p->text + p->n, p->old_n);
     uint32_t needed =
         p->event == EVENT_SUBSCRIPTION ? NOTIFY_SUBSCRIPTION_CHANGE : NOTIFY_MAILBOX_NAME;
     uint32_t events, old_events = 0;
-    int rc = wanted(n, snap, name, &events);
+    bool may = false;
+    int rc = wanted(from, snap, name, &events);
     if (rc == 0 && old.n)
-        rc = wanted(n, snap, old, &old_events);
+        rc = wanted(from, snap, old, &old_events);
     if (rc)
         return rc;
     if (p->event == EVENT_SUBSCRIPTION) /* it was, or is now */
-        events = wanted_of(n, name, true);
+        events = wanted_of(from->notify, name, true, true);
     if (!((events | old_events) & needed))
         return 0;
+    rc = may_hear_of_name(p, snap, name, &may);
+    if (rc || !may)
+        return rc;
     struct buf *b = respond_begin(s);
-    rc = put_list_news(s, snap, b, name, old);
+    rc = put_list_news(s, snap, b, span_str(from->prefix), name, old);
     respond_end(s);
     return rc;
 }
 
-static int tell_names(struct session *s, struct snap *snap, int *left)
+static int tell_names(struct session *s, struct snap *snap, const struct source *from, int *left)
 {
     struct notify *n = s->notify;
-    struct pending_name *p;
+    struct pending_name *p, *next;
     int rc = 0;
-    while (rc == 0 && *left > 0 && !session_full(s) &&
-           (p = list_first(&n->names, struct pending_name, link))) {
-        rc = tell_name(s, snap, p);
+    list_each_safe(p, next, &n->names, link)
+    {
+        if (rc || *left <= 0 || session_full(s))
+            break;
+        if (p->source != from)
+            continue;
+        rc = tell_name(snap, p);
         list_remove(&p->link);
         free(p);
         n->names_count--;
@@ -312,22 +487,32 @@ static int tell_names(struct session *s, struct snap *snap, int *left)
     return rc;
 }
 
-static int tell_mailboxes(struct session *s, struct snap *snap, int *left)
+static int tell_mailboxes(struct session *s, struct snap *snap, struct source *from, int *left)
 {
-    struct notify *n = s->notify;
     int rc = 0;
-    while (rc == 0 && *left > 0 && !session_full(s) && (n->counts.n || n->flags.n)) {
-        uint32_t id = n->counts.n ? n->counts.v[0].lo : n->flags.v[0].lo;
-        bool flags = ranges_has(&n->flags, id), counts = n->counts.n > 0;
-        ranges_remove(&n->counts, id, id);
-        ranges_remove(&n->flags, id, id);
-        rc = tell_mailbox(s, snap, id, counts, flags);
+    while (rc == 0 && *left > 0 && !session_full(s) && (from->counts.n || from->flags.n)) {
+        uint32_t id = from->counts.n ? from->counts.v[0].lo : from->flags.v[0].lo;
+        bool flags = ranges_has(&from->flags, id), counts = from->counts.n > 0;
+        ranges_remove(&from->counts, id, id);
+        ranges_remove(&from->flags, id, id);
+        rc = tell_mailbox(from, snap, id, counts, flags);
         --*left;
     }
-    if (n->counts.n == 0)
-        ranges_done(&n->counts);
-    if (n->flags.n == 0)
-        ranges_done(&n->flags);
+    if (from->counts.n == 0)
+        ranges_done(&from->counts);
+    if (from->flags.n == 0)
+        ranges_done(&from->flags);
+    return rc;
+}
+
+static int tell_source(struct session *s, struct source *from, int *left)
+{
+    autosnap *snap = NULL;
+    int rc = snap_begin(from->account, &snap);
+    if (rc == 0)
+        rc = tell_names(s, snap, from, left);
+    if (rc == 0)
+        rc = tell_mailboxes(s, snap, from, left);
     return rc;
 }
 
@@ -451,10 +636,11 @@ static bool push_run(struct session *s)
     return false; /* what waited for it can go on */
 }
 
-void notify_note_own(struct session *s, const struct request *r)
+void notify_note_own(struct session *s, const struct account *account, const struct request *r)
 {
     const struct request_result *x = &r->result;
-    if (s->view && x->error == 0 && x->count && x->mailbox == s->view->mailbox && notify_fetches(s))
+    if (s->view && x->error == 0 && x->count && x->mailbox == s->view->mailbox &&
+        account == s->view->account && notify_fetches(s))
         ranges_add(&s->view->own, x->first_uid, x->first_uid + x->count - 1);
 }
 
@@ -468,20 +654,17 @@ static bool tell_others(struct session *s)
         n->overflow = false;
         respond_text(s, "* OK [NOTIFICATIONOVERFLOW] Too much happens; no more notifications");
     }
-    if (n->counts.n || n->flags.n || n->names_count) {
-        autosnap *snap = NULL;
-        int rc = snap_begin(s->account, &snap);
-        if (rc == 0)
-            rc = tell_names(s, snap, &left);
-        if (rc == 0)
-            rc = tell_mailboxes(s, snap, &left);
-        if (rc) {
+    struct source *from;
+    list_each(from, &n->sources, link)
+    {
+        bool any = from->counts.n || from->flags.n || n->names_count;
+        if (any && tell_source(s, from, &left)) {
             forget_pending(n);
             n->overflow = true; /* what has been missed is not known */
             return false;
         }
     }
-    return !n->counts.n && !n->flags.n && !n->names_count;
+    return !has_pending(n);
 }
 
 bool notify_run(struct session *s)
@@ -529,14 +712,18 @@ void notify_free(struct session *s)
 
 struct notify_state {
     struct notify *made;
-    struct buf at; /* where the walk over the names for STATUS stands */
-    bool started;
+    struct buf prefixes;    /* of accounts that are to be opened, each followed by NUL */
+    size_t opened;          /* so far in it */
+    struct source *walking; /* STATUS: this account ... */
+    struct buf at;          /* ... and where the walk over its names stands */
+    bool started, ready;
 };
 
 static void notify_cleanup(struct task *t)
 {
     struct notify_state *st = t->data;
     buf_done(&st->at);
+    buf_done(&st->prefixes);
     if (st->made) {
         become_none(st->made);
         free(st->made);
@@ -612,6 +799,7 @@ static struct notify *notify_make(struct task *t)
     struct rule_maker m;
     n->session = t->session;
     list_init(&n->names);
+    list_init(&n->sources);
     buf_init(&m.rules, BUF_UNLIMITED);
     buf_init(&m.text, BUF_UNLIMITED);
     for (unsigned i = 0; i < a->n_groups; i++) {
@@ -655,32 +843,150 @@ static uint32_t first_items(uint32_t events)
     return items;
 }
 
+static int first_of(struct task *t, struct snap *snap, const struct mailbox_name *entry)
+{
+    struct notify_state *st = t->data;
+    struct source *from = st->walking;
+    struct session *s = t->session;
+    struct mailbox_info info;
+    uint32_t events, rights;
+    int rc = wanted(from, snap, entry->name, &events);
+    if (rc || entry->id == 0 || events == 0 || is_selected(from, entry->id))
+        return rc;
+    rc = rights_of_source(from, snap, entry->id, &rights);
+    if (rc || !(rights & RIGHT_LOOKUP))
+        return rc;
+    if (!(rights & RIGHT_READ)) { /* section 3.1 */
+        put_lost(s, from, entry->name, "\\NoAccess");
+        return 0;
+    }
+    uint32_t items = t->command->notify.status ? first_items(events) : 0;
+    if (items == 0)
+        return 0;
+    rc = snap_mailbox(snap, entry->id, &info);
+    if (rc)
+        return rc == ERR_NOT_FOUND ? ERR_CORRUPT : rc;
+    struct buf *b = respond_begin(s);
+    rc = put_status_line(s, snap, b, span_str(from->prefix), &info, items);
+    respond_end(s);
+    return rc;
+}
+
+/* A slice of the walk over the names of st->walking. ERR_NOT_FOUND: that was all. */
 static int first_status(struct task *t, struct snap *snap)
 {
     struct notify_state *st = t->data;
-    struct session *s = t->session;
     struct mailbox_name entry;
-    for (int i = 0; i < STATUS_PER_SLICE && !session_full(s); i++) {
-        struct mailbox_info info;
+    for (int i = 0; i < STATUS_PER_SLICE && !session_full(t->session); i++) {
         int rc = snap_name_seek(snap, buf_span(&st->at), st->started, &entry);
         if (rc)
             return rc;
         st->started = true;
         buf_reset(&st->at);
         buf_put_span(&st->at, entry.name);
-        uint32_t items = first_items(wanted_of(st->made, entry.name, entry.subscribed));
-        if (entry.id == 0 || items == 0 || (s->view && s->view->mailbox == entry.id))
-            continue;
-        rc = snap_mailbox(snap, entry.id, &info);
-        if (rc)
-            return rc == ERR_NOT_FOUND ? ERR_CORRUPT : rc;
-        struct buf *b = respond_begin(s);
-        rc = put_status_line(s, snap, b, SPAN_EMPTY, &info, items);
-        respond_end(s);
+        rc = first_of(t, snap, &entry);
         if (rc)
             return rc;
     }
     return 0;
+}
+
+/* Own mailboxes only if STATUS is asked for; those of others also for \NoAccess. */
+static struct source *next_to_walk(struct task *t, struct source *after)
+{
+    struct notify_state *st = t->data;
+    struct source *from;
+    bool passed = !after;
+    list_each(from, &st->made->sources, link)
+    {
+        if (passed && (t->command->notify.status || !is_own(from)))
+            return from;
+        passed = passed || from == after;
+    }
+    return NULL;
+}
+
+/* --- accounts of others --- */
+
+static void add_prefix(struct notify_state *st, struct span prefix)
+{
+    for (size_t at = 0; at < st->prefixes.n;) {
+        struct span one = span_str(st->prefixes.p + at);
+        if (span_eq(one, prefix))
+            return;
+        at += one.n + 1;
+    }
+    buf_put_span(&st->prefixes, prefix);
+    buf_put_byte(&st->prefixes, '\0');
+}
+
+/* "Other Users/mary/box": its account's prefix is "Other Users/mary/". */
+static void add_account_of(struct notify_state *st, struct span name)
+{
+    autobuf below = BUF_INIT(BUF_UNLIMITED);
+    buf_put_span(&below, name);
+    buf_put_byte(&below, MAILBOX_DELIMITER);
+    struct span whole = buf_span(&below);
+    if (span_starts(whole, SPAN(PLACE_SHARED))) {
+        add_prefix(st, SPAN(PLACE_SHARED));
+    } else if (span_starts(whole, SPAN(PLACE_OTHERS))) {
+        size_t user = span_find_byte(span_skip(whole, sizeof(PLACE_OTHERS) - 1), MAILBOX_DELIMITER);
+        if (user != SPAN_NPOS && user > 0)
+            add_prefix(st, span_head(whole, sizeof(PLACE_OTHERS) - 1 + user + 1));
+    }
+}
+
+static int add_subscribed(struct task *t, struct span below)
+{
+    struct notify_state *st = t->data;
+    struct mailbox_name entry;
+    autosnap *snap = NULL;
+    autobuf at = BUF_INIT(BUF_UNLIMITED);
+    int rc = snap_begin(t->session->account, &snap);
+    buf_put_span(&at, below);
+    for (int i = 0; rc == 0 && i < SOURCES_MAX * STATUS_PER_SLICE; i++) {
+        rc = snap_name_seek(snap, buf_span(&at), i > 0, &entry);
+        if (rc || !span_starts(entry.name, below))
+            break;
+        if (entry.subscribed)
+            add_account_of(st, entry.name);
+        buf_reset(&at);
+        buf_put_span(&at, entry.name);
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int find_accounts(struct task *t)
+{
+    struct notify_state *st = t->data;
+    const struct rules *r = st->made->rules;
+    for (size_t i = 0; r && i < r->n; i++)
+        if (r->v[i].events)
+            add_account_of(st, rule_name(r, &r->v[i]));
+    int rc = st->made->subscribed ? add_subscribed(t, SPAN(PLACE_OTHERS)) : 0;
+    if (rc == 0 && st->made->subscribed)
+        rc = add_subscribed(t, SPAN(PLACE_SHARED));
+    return rc;
+}
+
+/* False: one of them is being opened. Those that cannot be had are ignored (section 3.1). */
+static bool open_accounts(struct task *t)
+{
+    struct notify_state *st = t->data;
+    while (st->opened < st->prefixes.n) {
+        struct span prefix = span_str(st->prefixes.p + st->opened);
+        autobuf name = BUF_INIT(BUF_UNLIMITED);
+        struct place place;
+        buf_put_span(&name, prefix);
+        buf_put_lit(&name, "INBOX");
+        int rc = place_of(t, buf_span(&name), &place);
+        if (rc == ERR_AGAIN)
+            return false;
+        if (rc == 0 && !place.own)
+            source_add(st->made, place.account, prefix);
+        st->opened += prefix.n + 1;
+    }
+    return true;
 }
 
 /* From now on; what happens between this and the tagged answer is announced by it as before. */
@@ -706,30 +1012,42 @@ static enum step notify_begin(struct task *t)
         if (a->groups[i].events & ~(uint32_t)SUPPORTED)
             return bad_event(t);
     buf_init(&st->at, 4096);
+    buf_init(&st->prefixes, BUF_UNLIMITED);
     t->data = st;
     t->cleanup = notify_cleanup;
     st->made = notify_make(t);
+    int rc = st->made->any ? find_accounts(t) : 0;
     /* What changes while the STATUS answers go out must not be missed. */
-    if (st->made->any) {
-        watch_add(&st->made->watch, t->session->account, 0, 0, NULL);
-        watch_events(&st->made->watch, on_events);
-    }
-    return STEP_AGAIN;
+    if (st->made->any)
+        source_add(st->made, t->session->account, SPAN_EMPTY);
+    return rc ? task_store_failed(t, rc, false) : STEP_AGAIN;
 }
 
 enum step cmd_notify(struct task *t)
 {
-    const struct cmd_notify *a = &t->command->notify;
-    autosnap *snap = NULL;
     if (!t->data && notify_begin(t) == STEP_DONE)
         return STEP_DONE;
-    int rc = a->status ? snap_begin(t->session->account, &snap) : ERR_NOT_FOUND;
-    if (rc == 0)
-        rc = first_status(t, snap);
-    if (rc == 0)
+    struct notify_state *st = t->data;
+    if (!st->ready) {
+        if (!open_accounts(t))
+            return STEP_WAIT;
+        st->ready = true;
+        st->walking = next_to_walk(t, NULL);
+    }
+    if (st->walking) {
+        autosnap *snap = NULL;
+        int rc = snap_begin(st->walking->account, &snap);
+        if (rc == 0)
+            rc = first_status(t, snap);
+        if (rc && rc != ERR_NOT_FOUND)
+            return task_store_failed(t, rc, false);
+        if (rc) {
+            st->walking = next_to_walk(t, st->walking);
+            st->started = false;
+            buf_reset(&st->at);
+        }
         return STEP_AGAIN;
-    if (rc != ERR_NOT_FOUND)
-        return task_store_failed(t, rc, false);
+    }
     take_effect(t);
     return task_ok(t, NULL, "NOTIFY completed");
 }

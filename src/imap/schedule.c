@@ -150,7 +150,7 @@ static void request_done(struct request *r)
     t->request_out = false;
     progress_awaited(t);
     if (!t->orphaned)
-        notify_note_own(t->session, r);
+        notify_note_own(t->session, t->target ? t->target : t->session->account, r);
     if (t->orphaned)
         task_free(t);
     else

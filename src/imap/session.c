@@ -1,6 +1,6 @@
 /* imap/session.c: a session's life, and its input up to parsed commands. */
-#include "imap/metadata.h"
 #include "imap/commands.h"
+#include "imap/metadata.h"
 #include "imap/place.h"
 
 #include "base/clock.h"

@@ -165,9 +165,9 @@ struct session {
     struct list tasks;
     size_t task_count;
     struct metadata *metadata; /* NULL: METADATA was not enabled */
-    struct notify *notify; /* NULL: never used */
-    struct view *view;     /* NULL: authenticated state */
-    struct list foreign;   /* accounts of others that it uses (place.c) */
+    struct notify *notify;     /* NULL: never used */
+    struct view *view;         /* NULL: authenticated state */
+    struct list foreign;       /* accounts of others that it uses (place.c) */
     size_t foreign_count;
     struct buf groups;    /* that the user belongs to, each followed by '\n' */
     struct ranges saved;  /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */
@@ -307,7 +307,7 @@ bool notify_is_pushing(const struct view *v);
 void notify_free(struct session *s);
 void notify_view_closed(struct view *v);
 /* The session's own change took effect. */
-void notify_note_own(struct session *s, const struct request *r);
+void notify_note_own(struct session *s, const struct account *account, const struct request *r);
 
 /* --- context.c: RFC 5267 --- */
 /* The store has changes of shown messages with UIDs below `below`. */

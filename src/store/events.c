@@ -2,6 +2,7 @@
 
 #include "store/names.h"
 #include "store/ops.h"
+#include "store/rights.h"
 
 enum { EVENTS_BYTES = 1 << 20 };
 
@@ -90,6 +91,31 @@ static int note_mailbox(struct events *e, struct snap *snap, size_t first, struc
     return 0;
 }
 
+/* An entry of an access control list that gives or takes the right l. */
+static int note_acl(struct events *e, struct snap *snap, const struct op_acl *op, uint64_t origin)
+{
+    struct acl_entry entry = {.identifier = SPAN_EMPTY};
+    struct mailbox_info info;
+    uint32_t before = 0;
+    int rc = snap_mailbox(snap, op->mailbox, &info);
+    while (rc == 0 && (rc = snap_acl(snap, op->mailbox, entry.identifier, &entry)) == 0)
+        if (span_eq(entry.identifier, op->identifier))
+            before = entry.rights;
+    if (rc && rc != ERR_NOT_FOUND)
+        return rc;
+    bool negative = op->identifier.n && op->identifier.p[0] == '-';
+    bool had = before & RIGHT_LOOKUP, has = op->rights & RIGHT_LOOKUP;
+    if (had == has)
+        return 0;
+    struct event event = {.mailbox = op->mailbox,
+                          .kinds = has != negative ? EVENT_GRANTED : EVENT_REVOKED,
+                          .origin = origin,
+                          .name = info.name,
+                          .old_name = op->identifier};
+    events_add(e, &event);
+    return 0;
+}
+
 static int note(struct events *e, struct snap *snap, size_t first, const struct op *op,
                 uint64_t origin)
 {
@@ -129,6 +155,8 @@ static int note(struct events *e, struct snap *snap, size_t first, const struct 
         event.kinds = EVENT_SUBSCRIPTION;
         event.name = op->subscribe.name;
         break;
+    case OP_ACL:
+        return note_acl(e, snap, &op->acl, origin);
     case OP_METADATA:
         event.mailbox = op->metadata.mailbox;
         event.kinds = EVENT_METADATA;

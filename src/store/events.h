@@ -23,6 +23,9 @@ enum event_kind {
     EVENT_SUBSCRIPTION = 1 << 6,
     EVENT_METADATA =
         1 << 7, /* of an entry, which is the name; old_name is its owner, empty: shared */
+    EVENT_GRANTED = 1 << 8, /* the right l to a mailbox, with its name; old_name is to whom */
+    EVENT_REVOKED = 1 << 9,
+    EVENT_OF_RIGHTS = EVENT_GRANTED | EVENT_REVOKED,
     EVENT_OF_MESSAGES = EVENT_NEW | EVENT_EXPUNGE | EVENT_FLAGS,
     EVENT_OF_NAMES = EVENT_CREATED | EVENT_DELETED | EVENT_RENAMED,
 };

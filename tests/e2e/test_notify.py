@@ -568,3 +568,19 @@ def test_a_change_costs_the_same_with_many_mailboxes(own_server, user):
             spent = cpu_of(own_server) - before
             cost[n] = min(cost.get(n, spent), spent)
     assert cost[1000] < 2.5 * cost[10], cost
+
+
+def test_metadata(boxes, other, session, new_user):
+    """Sections 5.6 and 5.7: names of changed entries, removed ones too; not those of others' private ones."""
+    c = boxes
+    c.ok('NOTIFY SET (mailboxes misc (MailboxMetadataChange)) (personal (ServerMetadataChange))')
+    other.ok('SETMETADATA misc (/shared/comment "x")')
+    assert heard(c, 1)[0].raw == b'* METADATA misc /shared/comment\r\n'
+    other.ok('SETMETADATA misc (/shared/comment NIL /private/comment "y")')
+    assert sorted(r.raw for r in heard(c, 2)) == [b'* METADATA misc /private/comment\r\n',
+                                                  b'* METADATA misc /shared/comment\r\n']
+    other.ok('SETMETADATA Lists (/shared/comment "x")')
+    other.ok('SETMETADATA "" (/private/comment "x")')
+    assert heard(c, 1)[0].raw == b'* METADATA "" /private/comment\r\n'
+    c.ok('SETMETADATA misc (/shared/comment "mine")')
+    silent(c, other)
