@@ -33,7 +33,6 @@ void watches_notify(struct account *a, const struct ranges *mailboxes, const str
 {
     struct list walk;
     struct watch *w;
-    leases_changed(a, mailboxes, events);
     if (mailboxes->n == 0 || list_empty(&a->watches))
         return;
     list_init(&walk);

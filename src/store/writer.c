@@ -600,6 +600,7 @@ static void batch_commit(struct batch *b)
         begin_checkpoint(a);
     if (compact && !error && !a->store->closing)
         compact_by_itself(a);
+    leases_changed(a, &touched, &events); /* before they hear of their own requests */
     answer_all(first);
     watches_notify(a, &touched, &events);
     ranges_done(&touched);

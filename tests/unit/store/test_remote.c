@@ -375,6 +375,19 @@ static void ghosts_stay_while_shown(void **state)
     UNTIL(w, ghost(w, three) == ERR_NOT_FOUND);
 }
 
+/* So that an answer to the client already tells what it did itself. */
+static void changes_come_before_answers(void **state)
+{
+    struct world *w = *state;
+    struct seen seen = {0};
+    watch_add(&seen.w, w->f.account, 1, modseq(w), changed);
+    for (int i = 1; i <= 5; i++) {
+        append(w, "x", "");
+        assert_int_equal(seen.changes, i);
+    }
+    watch_remove(&seen.w);
+}
+
 /* A view that was begun before the commit was heard of finds its ghosts. */
 static void ghosts_wait_for_the_reader(void **state)
 {
@@ -560,6 +573,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(large_ones, setup, teardown),
         cmocka_unit_test_setup_teardown(errors_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(ghosts_stay_while_shown, setup, teardown),
+        cmocka_unit_test_setup_teardown(changes_come_before_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(ghosts_wait_for_the_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(events_arrive, setup, teardown),
         cmocka_unit_test_setup_teardown(owner_is_killed, setup, teardown),
