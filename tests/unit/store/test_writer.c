@@ -5,6 +5,7 @@
 #include "fault_fs.h"
 #include "fixture.h"
 #include "index/index.h"
+#include "store/rights.h"
 #include "store/store_int.h"
 
 struct faulty {
@@ -387,7 +388,8 @@ struct listener {
 static void on_events(struct watch *w, const struct events *events)
 {
     static const char *const kinds[] = {"new",     "expunge", "flags",        "created",
-                                        "deleted", "renamed", "subscription", "metadata"};
+                                        "deleted", "renamed", "subscription", "metadata",
+                                        "granted", "revoked"};
     struct listener *l = container_of(w, struct listener, w);
     for (size_t i = 0; i < events_count(events); i++) {
         const struct event *e = events_at(events, i);
@@ -451,6 +453,25 @@ static void events_tell_what_happened(void **state)
     a->r.entry_count = a->r.entries_max = 1;
     expect(f, a, 0);
     expect_told(&l, "metadata /private/comment from ann\n.");
+    static const struct {
+        const char *identifier, *told;
+        enum store_mode mode;
+        uint32_t rights;
+    } grants[] = {
+        {"bob", "granted INBOX from bob\n.", STORE_ADD, RIGHT_LOOKUP | RIGHT_READ},
+        {"bob", "", STORE_ADD, RIGHT_SEEN}, /* no matter of l */
+        {"-bob", "revoked INBOX from -bob\n.", STORE_ADD, RIGHT_LOOKUP},
+        {"-bob", "granted INBOX from -bob\n.", STORE_REPLACE, 0},
+        {"bob", "revoked INBOX from bob\n.", STORE_REMOVE, RIGHT_LOOKUP},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(grants); i++) {
+        a = ask_name(REQUEST_ACL, "INBOX", NULL);
+        a->r.identifier = span_str(grants[i].identifier);
+        a->r.rights = grants[i].rights;
+        a->r.mode = grants[i].mode;
+        expect(f, a, 0);
+        expect_told(&l, grants[i].told);
+    }
     watch_remove(&l.w);
     expect(f, ask_name(REQUEST_DELETE, "d/b/c", NULL), 0);
     expect_told(&l, "");
