@@ -209,3 +209,35 @@ def test_connection_lost(session):
         other.close()
     c.noop()
     assert c.ok('STATUS INBOX (MESSAGES)').one('STATUS').items()['MESSAGES'] == '1'
+
+
+def with_acl(c):
+    if 'ACL' not in {x.upper() for x in c.ok('CAPABILITY').one('CAPABILITY').data}:
+        pytest.skip('no ACL')
+
+
+def test_nobody_elses(c, new_user):
+    """Mailboxes of others that this user cannot see are as if they were not there."""
+    for name in 'Other%20Users/' + new_user() + '/INBOX', 'Other%20Users/x', 'Other%20Users/', 'Shared/x':
+        c.no('APPEND INBOX CATENATE (URL "/%s/;UID=1")' % name, code='BADURL')
+
+
+def test_other_users(c, user, session, new_user):
+    """From mailboxes of others, and into them; for that it takes the rights r and i (RFC 4314)."""
+    with_acl(c)
+    drafts(c)
+    for _ in range(3):
+        name = new_user()
+        other = session(name=name)
+        url, box = '/Other%%20Users/%s/Work/;UID=1' % user, 'Other Users/%s/Work' % user
+        c.ok('SETACL Work %s li' % name)
+        other.no('APPEND INBOX CATENATE (URL "%s")' % url, code='BADURL')
+        other.ok('APPEND "%s" CATENATE (TEXT ' % box, LitPlus(b'Subject: x\r\n\r\nx'), ')')
+        c.ok('SETACL Work %s lr' % name)
+        r = other.ok('APPEND INBOX CATENATE (URL "%s/;SECTION=1" TEXT ' % url, LitPlus(b'!'), ')')
+        assert whole(other, 'INBOX', int(r.code_args[1])) == b'Old text.!'
+        other.select(box, 'EXAMINE')
+        other.ok('APPEND INBOX CATENATE (URL ";UID=1/;SECTION=2")')
+        other.no('APPEND "%s" CATENATE (URL ";UID=1")' % box, code='NOPERM')
+        c.ok('DELETEACL Work ' + name)
+        other.no('APPEND INBOX CATENATE (URL "%s")' % url, code='BADURL')

@@ -292,3 +292,30 @@ def test_connection_lost(mail, user, session, new_user):
         other.send(b'a URLFETCH "%s" "%s"\r\n' % (full.encode(), full.replace(user, 'nobody').encode()))
         other.close()
     assert fetch(mail, full) == BINARY
+
+
+def test_mailbox_of_another(mail, user, session, new_user):
+    """A URL for a mailbox that somebody shares is as good as the rights of who signed it, when it is redeemed."""
+    mail.bad('GENURLAUTH "%s" INTERNAL' % url(user, 'Other%20Users/' + new_user() + '/INBOX/;UID=1'))
+    mail.bad('GENURLAUTH "%s" INTERNAL' % url(user, 'Shared/x/;UID=1'))
+    if 'ACL' not in {x.upper() for x in mail.ok('CAPABILITY').one('CAPABILITY').data}:
+        pytest.skip('no ACL')
+    mail.ok('CREATE Team')
+    mail.append('Team', mails.SIMPLE)
+    signer, third = new_user(), new_user()
+    s, t = session(name=signer), session(name=third)
+    rump = url(signer, 'Other%%20Users/%s/Team/;UID=1' % user)
+    s.bad('GENURLAUTH "%s" INTERNAL' % rump)
+    mail.ok('SETACL Team %s lr' % signer)
+    full = sign(s, rump)
+    for c in s, t, mail:
+        assert fetch(c, full) == mails.SIMPLE
+    mail.ok('RESETKEY Team')  # of the owner: another key
+    assert fetch(t, full) == mails.SIMPLE
+    mail.ok('SETACL Team %s l' % signer)
+    for c in s, t, mail:
+        assert fetch(c, full) is None
+    mail.ok('SETACL Team %s lr' % signer)
+    assert fetch(t, full) == mails.SIMPLE
+    s.ok('RESETKEY')
+    assert fetch(t, full) is None
