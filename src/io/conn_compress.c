@@ -1,8 +1,11 @@
 #include "io/conn_compress.h"
 
+#include <malloc.h>
+
 enum {
-    REST_MS = 3000,    /* quiet for so long: memory is given back */
-    IN_USE_MAX = 128,  /* codecs not at rest in one process: 25 MB */
+    REST_MS = 3000,   /* quiet for so long: memory is given back */
+    IN_USE_MAX = 128, /* codecs not at rest in one process: 25 MB */
+    TRIM_MS = 5000,
     SLICE = 64 * 1024, /* decompressed at a time */
 };
 
@@ -11,12 +14,30 @@ static void rest(struct conn_compress *z)
     codec_rest(z->codec);
     list_remove(&z->link);
     z->loop->codec_count--;
+    z->loop->codec_trim = true;
+}
+
+/* What rested is freed in the middle of a heap, which libc gives back when asked only; it takes a
+ * millisecond or so, therefore not often. */
+static void trim(struct loop *l)
+{
+    uint64_t now = loop_now_ms(l), due = l->codec_trimmed_ms + TRIM_MS;
+    if (!l->codec_trim)
+        return;
+    if (now < due) {
+        loop_timer_set(l, &l->codec_timer, due - now);
+        return;
+    }
+    l->codec_trim = false;
+    l->codec_trimmed_ms = now;
+    malloc_trim(0);
 }
 
 void conn_compress_sweep(struct loop_timer *t)
 {
     struct loop *l = container_of(t, struct loop, codec_timer);
     struct conn_compress *z, *next;
+    trim(l);
     list_each_safe(z, next, &l->codecs, link)
     {
         if (z->used_ms + REST_MS > loop_now_ms(l)) {
@@ -25,6 +46,7 @@ void conn_compress_sweep(struct loop_timer *t)
         }
         rest(z);
     }
+    trim(l);
 }
 
 struct conn_compress *conn_compress_new(struct loop *l, struct conn *owner, loop_task_cb *cb)
@@ -49,7 +71,7 @@ void conn_compress_free(struct conn_compress *z)
     loop_task_cancel(&z->task);
     codec_free(z->codec);
     buf_done(&z->pending);
-    if (z->loop->codec_count == 0)
+    if (z->loop->codec_count == 0 && !z->loop->codec_trim)
         loop_timer_cancel(&z->loop->codec_timer);
     free(z);
 }
@@ -59,7 +81,7 @@ void conn_compress_used(struct conn_compress *z)
     struct loop *l = z->loop;
     if (list_empty(&z->link)) {
         if (l->codec_count++ == 0)
-            loop_timer_set(l, &l->codec_timer, REST_MS);
+            loop_timer_set(l, &l->codec_timer, REST_MS); /* a trim can wait for that */
     } else {
         list_remove(&z->link);
     }

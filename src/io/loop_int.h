@@ -34,6 +34,8 @@ struct loop {
     size_t jobs;
     struct list codecs; /* of compressing connections that are not at rest, oldest use first ... */
     size_t codec_count;
+    bool codec_trim; /* some have been put to rest since libc gave memory back */
+    uint64_t codec_trimmed_ms;
     struct loop_timer codec_timer; /* ... and set while there are some (conn_compress.c) */
     char *input; /* LOOP_INPUT_SIZE bytes, for whoever is reading at this moment */
 };
