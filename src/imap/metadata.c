@@ -14,6 +14,9 @@
 
 enum { RESPONSE_FULL = 64 * 1024, OWN_MAX = 8 };
 
+/* Beside l, one of these is needed (section 3.3). */
+enum { RIGHTS_METADATA = RIGHT_READ | RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_POST };
+
 /* A session that is told of changes. */
 struct metadata {
     struct watch watch;
@@ -245,11 +248,21 @@ static int put_below(struct reply *r, struct span root)
 }
 
 int metadata_put_entries(struct session *s, struct snap *snap, struct buf *b,
-                         const struct mailbox_info *info, struct span name,
+                         const struct mailbox_info *info, struct span prefix, struct span name,
                          const struct span *entries, unsigned n)
 {
-    struct reply r = {.session = s, .snap = snap, .out = b, .name = name, .info = info};
-    int rc = 0;
+    struct place place = {.own = prefix.n == 0};
+    struct reply r = {.session = s,
+                      .snap = snap,
+                      .out = b,
+                      .prefix = prefix,
+                      .name = name,
+                      .foreign = !place.own,
+                      .info = info};
+    uint32_t rights;
+    int rc = place_rights(s, snap, &place, info->id, &rights);
+    if (rc || !(rights & RIGHTS_METADATA))
+        return rc;
     for (unsigned i = 0; i < n && rc == 0; i++)
         rc = put_one(&r, entries[i]);
     reply_end(&r);
@@ -265,14 +278,12 @@ struct get_state {
     uint64_t biggest;
 };
 
-/* RFC 5464 section 3.3. */
 static int find_mailbox(struct session *s, struct snap *snap, const struct place *place,
                         struct mailbox_info *ret)
 {
-    const uint32_t any = RIGHT_READ | RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_POST;
     uint32_t rights = 0;
     int rc = place_mailbox(s, snap, place, 0, ret, &rights);
-    return rc == 0 && !(rights & any) ? ERR_DENIED : rc;
+    return rc == 0 && !(rights & RIGHTS_METADATA) ? ERR_DENIED : rc;
 }
 
 /* False: return *ret_step. */

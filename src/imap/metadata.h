@@ -12,9 +12,10 @@ bool metadata_announce(struct session *s);
 
 /* An entry as clients name it: in lower case, in the arena. False if it cannot be one. */
 bool metadata_entry_name(struct task *t, struct span given, struct span *ret);
-/* The METADATA response for these entries of an existing mailbox (RFC 9590). */
+/* The METADATA response for these entries of an existing mailbox (RFC 9590), if the user may see
+ * them. prefix: of the mailbox's account. */
 int metadata_put_entries(struct session *s, struct snap *snap, struct buf *b,
-                         const struct mailbox_info *info, struct span name,
+                         const struct mailbox_info *info, struct span prefix, struct span name,
                          const struct span *entries, unsigned n) must_check;
 
 /* The value of an entry of the account's own (mailbox ""), private or of the server. */

@@ -306,3 +306,33 @@ def test_undefined_filters(inbox):
     inbox.bad('SEARCH FILTER')
     inbox.bad('SEARCH FILTER a/b')
     inbox.bad('SEARCH FILTER "a"')
+
+
+# -- mailboxes of others
+
+def test_rights(c, user, session, new_user):
+    """Section 3.3: l and one of r, s, w, i, p; private entries are each user's own; special uses the owner's."""
+    if 'ACL' not in c.ok('CAPABILITY').one('CAPABILITY').data:
+        pytest.skip('no ACL')
+    name = new_user()
+    other = session(name=name)
+    c.ok('CREATE Team')
+    c.ok('SETMETADATA Team (/shared/comment "all" /private/comment "mine" /private/specialuse "\\\\Archive")')
+    box = 'Other Users/%s/Team' % user
+    for rights in '', 'r', 'i':
+        if rights:
+            c.ok('SETACL Team %s %s' % (name, rights))
+        other.no('GETMETADATA ', q(box), ' /shared/comment', code='NONEXISTENT')
+        other.no('SETMETADATA ', q(box), ' (/shared/comment "x")', code='NONEXISTENT')
+    c.ok('SETACL Team %s l' % name)
+    other.no('GETMETADATA ', q(box), ' /shared/comment', code='NOPERM')
+    other.no('SETMETADATA ', q(box), ' (/shared/comment "x")', code='NOPERM')
+    for right in 'rswip':
+        c.ok('SETACL Team %s l%s' % (name, right))
+        assert get(other, '/shared/comment', box) == {'/shared/comment': b'all'}
+    assert get(other, '/private', box, '(DEPTH infinity) ') == {}
+    other.no('SETMETADATA ', q(box), ' (/private/specialuse "\\\\Sent")', code='CANNOT')
+    other.ok('SETMETADATA ', q(box), ' (/private/comment "hers" /shared/comment "changed")')
+    both = '(/private/comment /shared/comment)'
+    assert get(other, both, box) == {'/private/comment': b'hers', '/shared/comment': b'changed'}
+    assert get(c, both, 'Team') == {'/private/comment': b'mine', '/shared/comment': b'changed'}

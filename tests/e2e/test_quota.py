@@ -254,3 +254,26 @@ def test_settings_and_administrator(own_server):
         lmtp.close()
         ctl(own_server, 'quota', 'set', 'fred', 'storage', 'default')
         assert quota(c)['fred']['STORAGE'][1] == 100
+
+
+def test_others(server, c, user, session, new_user):
+    """Sections 6 and 8: what is put into another one's mailbox counts there; GETQUOTAROOT takes the right r."""
+    if 'ACL' not in c.ok('CAPABILITY').one('CAPABILITY').data:
+        pytest.skip('no ACL')
+    name = new_user()
+    other = session(name=name)
+    c.ok('CREATE Team')
+    set_limits(server, user, storage=2000)
+    box = 'Other Users/%s/Team' % user
+    c.ok('SETACL Team %s li' % name)
+    other.no('GETQUOTAROOT "%s"' % box, code='NOPERM')
+    other.append('"%s"' % box, message(1500))
+    other.no('APPEND "%s" ' % box, LitPlus(message(501)), code='OVERQUOTA')
+    c.ok('SETACL Team %s lr' % name)
+    r = other.ok('GETQUOTAROOT "%s"' % box)
+    root = 'Other Users/' + user
+    assert [text(x) for x in r.one('QUOTAROOT').data] == [box, root]
+    assert text(r.one('QUOTA').data[0]) == root and triplets(r.one('QUOTA').data[1]) == {'STORAGE': (2, 2)}
+    other.no('GETQUOTA "%s"' % root, code='NONEXISTENT')
+    other.no('SETQUOTA "%s" ()' % root, code='NOPERM')
+    assert quota(other) == {name: {}}
