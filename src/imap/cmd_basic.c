@@ -101,7 +101,12 @@ enum step cmd_id(struct task *t)
 
 enum step cmd_namespace(struct task *t)
 {
-    respond_text(t->session, "* NAMESPACE ((\"\" \"/\")) NIL NIL");
+    struct imap_host *host = t->session->host;
+    respond_text(t->session, "* NAMESPACE ((\"\" \"/\")) %s %s",
+                 host->account_of ? "((\"Other Users/\" \"/\"))" : "NIL",
+                 host->account_of && host->public_user && *host->public_user
+                     ? "((\"Shared/\" \"/\"))"
+                     : "NIL");
     return task_ok(t, NULL, "NAMESPACE completed");
 }
 

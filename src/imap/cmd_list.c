@@ -4,24 +4,13 @@
  * One walk over the names in their order. Names that exist only as a superior of others are met
  * when the walk enters what lies below them, since everything below "a" stands together ("a/...").
  */
-#include "imap/commands.h"
-#include "imap/list.h"
+#include "imap/list_int.h"
 #include "imap/metadata.h"
-#include "wire/match.h"
+#include "imap/place.h"
 #include "wire/mutf7.h"
 #include "wire/write.h"
 
 enum { NAMES_PER_SLICE = 200 };
-
-struct list_state {
-    const struct cmd_list *args;
-    struct pattern *patterns;
-    size_t n_patterns;
-    struct buf at;      /* the name where the walk stands */
-    struct span prefix; /* of the account that is walked */
-    bool started, lsub;
-    const struct span *entries; /* of RETURN (METADATA ...), in lower case */
-};
 
 struct listed {
     struct span prefix, name; /* of the account, and within it */
@@ -145,7 +134,7 @@ int put_list_news(struct session *s, struct snap *snap, struct buf *b, struct sp
 
 /* --- selection --- */
 
-static unsigned match_any(const struct list_state *st, struct span name)
+unsigned list_match(const struct list_state *st, struct span name)
 {
     unsigned bits = 0;
     for (size_t i = 0; i < st->n_patterns; i++)
@@ -184,7 +173,7 @@ static int hidden_child(struct task *t, struct snap *snap, struct span name, boo
             rc = lookup(snap, entry.name, &child, &info);
         if (rc)
             return rc;
-        if (selected(st, &child) && !(match_any(st, child.name) & PATTERN_MATCH)) {
+        if (selected(st, &child) && !(list_match(st, child.name) & PATTERN_MATCH)) {
             *ret = true;
             return 0;
         }
@@ -199,7 +188,7 @@ static int show_status(struct session *s, struct snap *snap, struct buf *b,
 {
     if (!m->exists || !(st->args->ret & LIST_RETURN_STATUS))
         return 0;
-    return put_status_line(s, snap, b, st->prefix, info, st->args->status_items);
+    return put_status_line(s, snap, b, m->prefix, info, st->args->status_items);
 }
 
 /* RFC 9590 section 3: of mailboxes that exist and were selected themselves. */
@@ -216,7 +205,7 @@ static int show_metadata(struct session *s, struct snap *snap, struct buf *b,
 static void put_lsub(struct session *s, struct buf *b, const struct listed *m)
 {
     buf_put_str(b, m->subscribed ? "* LSUB () \"/\" " : "* LSUB (\\Noselect) \"/\" ");
-    put_mailbox_name(s, b, SPAN_EMPTY, m->name);
+    put_mailbox_name(s, b, m->prefix, m->name);
     buf_put_lit(b, "\r\n");
 }
 
@@ -228,7 +217,7 @@ static int visit(struct task *t, struct snap *snap, struct buf *b, struct span n
     struct listed m;
     struct mailbox_info info;
     uint32_t select = st->args->select;
-    if (!(match_any(st, name) & PATTERN_MATCH))
+    if (!(list_match(st, name) & PATTERN_MATCH))
         return 0;
     int rc = lookup(snap, name, &m, &info);
     m.select = select;
@@ -248,6 +237,27 @@ static int visit(struct task *t, struct snap *snap, struct buf *b, struct span n
     if (show)
         rc = show_metadata(s, snap, b, st, &m, &info);
     return show && rc == 0 ? show_status(s, snap, b, st, &m, &info) : rc;
+}
+
+int list_put_found(struct task *t, struct snap *snap, struct buf *b, const struct list_found *found)
+{
+    struct session *s = t->session;
+    struct list_state *st = t->data;
+    uint32_t select = st->args->select;
+    struct listed m = {.prefix = found->prefix,
+                       .name = found->info->name,
+                       .exists = true,
+                       .subscribed = found->subscribed,
+                       .select = select};
+    if (!selected(st, &m))
+        return 0;
+    if (st->lsub) {
+        put_lsub(s, b, &m);
+        return 0;
+    }
+    bool subscribed = (select & LIST_SELECT_SUBSCRIBED) || (st->args->ret & LIST_RETURN_SUBSCRIBED);
+    put_line(s, snap, b, &m, subscribed, false);
+    return found->rights & RIGHT_READ ? show_status(s, snap, b, st, &m, found->info) : 0;
 }
 
 /* --- the walk --- */
@@ -273,7 +283,7 @@ static int visit_with_superiors(struct task *t, struct snap *snap, struct buf *b
         }
         if (rc)
             return rc;
-        if (!(match_any(st, superior) & PATTERN_CHILDREN)) {
+        if (!(list_match(st, superior) & PATTERN_CHILDREN)) {
             *ret_skip = superior;
             return 0;
         }
@@ -319,6 +329,7 @@ static void list_cleanup(struct task *t)
 {
     struct list_state *st = t->data;
     buf_done(&st->at);
+    list_shared_done(st);
 }
 
 /* As task_mailbox_name: UTF-8 is understood before it was enabled, too. */
@@ -388,15 +399,19 @@ static enum step list_step(struct task *t, bool lsub, const char *done)
     autosnap *snap = NULL;
     if (t->command->list.status_items & STATUS_HIGHESTMODSEQ)
         condstore_enable(s);
+    struct list_state *st = t->data;
+    if (st->own_done) {
+        enum step step = list_shared(t);
+        return step == STEP_DONE && !t->tagged ? task_ok(t, NULL, done) : step;
+    }
     int rc = snap_begin(s->account, &snap);
     if (rc == 0) {
         struct buf *b = respond_begin(s);
         rc = walk(t, snap, b);
         respond_end(s);
     }
-    if (rc == 0)
-        return STEP_AGAIN;
-    return rc == ERR_NOT_FOUND ? task_ok(t, NULL, done) : task_store_failed(t, rc, false);
+    st->own_done = rc == ERR_NOT_FOUND;
+    return rc && !st->own_done ? task_store_failed(t, rc, false) : STEP_AGAIN;
 }
 
 enum step cmd_list(struct task *t)

@@ -18,4 +18,8 @@ void put_mailbox_name(struct session *s, struct buf *b, struct span prefix, stru
 int put_status_line(struct session *s, struct snap *snap, struct buf *b, struct span prefix,
                     const struct mailbox_info *info, uint32_t items) must_check;
 
+/* "* MYRIGHTS name rights" CRLF (RFC 4314 section 3.5). */
+void put_my_rights(struct session *s, struct buf *b, struct span prefix, struct span name,
+                   uint32_t rights);
+
 #endif

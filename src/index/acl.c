@@ -7,7 +7,7 @@ static bool key_of(struct key *k, uint32_t mailbox, struct span identifier)
 {
     if (identifier.n > KEY_MAX - PREFIX)
         return false;
-    key_tagged_u32(k, 'a', mailbox);
+    key_tagged_u32(k, 'r', mailbox);
     if (identifier.n)
         memcpy(k->b + PREFIX, identifier.p, identifier.n);
     k->n = PREFIX + identifier.n;
@@ -43,7 +43,7 @@ int index_acl_seek(struct index_txn *txn, uint32_t mailbox, struct span from, st
         rc = table_next(txn, TABLE_MISC, &k, &value);
     if (rc)
         return rc;
-    if (k.n < PREFIX || k.p[0] != 'a' || load_be32(k.p + 1) != mailbox)
+    if (k.n < PREFIX || k.p[0] != 'r' || load_be32(k.p + 1) != mailbox)
         return ERR_NOT_FOUND;
     if (value.n != 4 || k.n == PREFIX)
         return index_corrupt(txn);

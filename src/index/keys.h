@@ -16,7 +16,7 @@
  *   message  message id / 64             locations and reference counts (messages.c)
  *   name     the mailbox name            mailbox id, subscribed
  *   misc     'k' folded name             keyword id
- *            'a' mailbox(4) identifier   rights (acl.c)
+ *            'r' mailbox(4) identifier   rights (acl.c)
  *            'i' id(2)                   keyword name
  *            'm' mailbox(4)              ids of keywords ever used there
  *            'd' delivery id(16)         until when it is known (deliveries.c)

@@ -50,6 +50,11 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(RESETKEY, AUTH_STATES, CMD_PLAIN, parse_resetkey),
     ROW(GETMETADATA, AUTH_STATES, CMD_PLAIN, parse_getmetadata),
     ROW(SETMETADATA, AUTH_STATES, CMD_PLAIN, parse_setmetadata),
+    ROW(GETACL, AUTH_STATES, CMD_PLAIN, parse_one_mailbox),
+    ROW(MYRIGHTS, AUTH_STATES, CMD_PLAIN, parse_one_mailbox),
+    ROW(LISTRIGHTS, AUTH_STATES, CMD_PLAIN, parse_acl_who),
+    ROW(SETACL, AUTH_STATES, CMD_PLAIN, parse_setacl),
+    ROW(DELETEACL, AUTH_STATES, CMD_PLAIN, parse_acl_who),
     ROW(IDLE, AUTH_STATES, CMD_PLAIN, parse_no_args),
     ROW(COMPRESS, AUTH_STATES, CMD_PLAIN, parse_compress),
 

@@ -53,6 +53,11 @@ enum command_id {
     CMD_RESETKEY,
     CMD_GETMETADATA,
     CMD_SETMETADATA,
+    CMD_GETACL,
+    CMD_MYRIGHTS,
+    CMD_LISTRIGHTS,
+    CMD_SETACL,
+    CMD_DELETEACL,
     CMD_IDLE,
     CMD_COMPRESS,
     /* selected */
@@ -503,6 +508,12 @@ struct quota_limit {
     uint64_t limit;
 };
 
+struct cmd_acl { /* SETACL, DELETEACL, LISTRIGHTS: RFC 4314; GETACL, MYRIGHTS: a struct cmd_mailbox
+                  */
+    struct span name, identifier, rights;
+    char modify; /* SETACL: '+', '-', or 0 */
+};
+
 struct cmd_quota { /* GETQUOTA, SETQUOTA: RFC 9208; GETQUOTAROOT is a struct cmd_mailbox */
     struct span root;
     const struct quota_limit *limits;
@@ -555,6 +566,7 @@ struct command {
         struct cmd_cancel cancel;
         struct cmd_uidbatches uidbatches;
         struct span compress; /* the mechanism (RFC 4978) */
+        struct cmd_acl acl;
         struct cmd_quota quota;
         struct cmd_metadata metadata;
     };

@@ -155,6 +155,8 @@ int parse_copy(struct parse *p, struct command *c);
 int parse_getmetadata(struct parse *p, struct command *c);
 int parse_setmetadata(struct parse *p, struct command *c);
 int parse_metadata_entries(struct parse *p, const struct span **ret, unsigned *ret_n);
+int parse_acl_who(struct parse *p, struct command *c);
+int parse_setacl(struct parse *p, struct command *c);
 int parse_getquota(struct parse *p, struct command *c);
 int parse_setquota(struct parse *p, struct command *c);
 

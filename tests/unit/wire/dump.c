@@ -360,6 +360,17 @@ static void put_arguments(struct buf *b, const struct command *c)
         put_set(b, &c->copy.set);
         put_text(b, c->copy.name);
         break;
+    case CMD_LISTRIGHTS:
+    case CMD_DELETEACL:
+        put_text(b, c->acl.name);
+        put_text(b, c->acl.identifier);
+        break;
+    case CMD_SETACL:
+        put_text(b, c->acl.name);
+        put_text(b, c->acl.identifier);
+        buf_printf(b, " %c", c->acl.modify ? c->acl.modify : '=');
+        put_text(b, c->acl.rights);
+        break;
     case CMD_CANCELUPDATE:
         put_texts(b, c->cancel.tags, c->cancel.n);
         break;
@@ -371,6 +382,8 @@ static void put_arguments(struct buf *b, const struct command *c)
     case CMD_DELETE:
     case CMD_SUBSCRIBE:
     case CMD_GETQUOTAROOT:
+    case CMD_GETACL:
+    case CMD_MYRIGHTS:
     case CMD_UNSUBSCRIBE:
         put_text(b, c->mailbox.name);
         break;

@@ -297,6 +297,14 @@ static void test_quota(void **state)
     (void)state;
     OK("A GETQUOTA \"!partition/sda4\"", "A GETQUOTA [!partition/sda4]");
     OK("a GETQUOTAROOT INBOX", "a GETQUOTAROOT [INBOX]");
+    /* RFC 4314 section 3 */
+    OK("A001 SETACL INBOX/Drafts John lrQswicda", "A001 SETACL [INBOX/Drafts] [John] = [lrQswicda]");
+    OK("a SETACL x -fred +c", "a SETACL [x] [-fred] + [c]");
+    OK("a SETACL x anyone -lr", "a SETACL [x] [anyone] - [lr]");
+    OK("A002 DELETEACL INBOX Fred", "A002 DELETEACL [INBOX] [Fred]");
+    OK("A003 GETACL INBOX", "A003 GETACL [INBOX]");
+    OK("a001 LISTRIGHTS ~/Mail/saved smith", "a001 LISTRIGHTS [~/Mail/saved] [smith]");
+    OK("A003 MYRIGHTS INBOX", "A003 MYRIGHTS [INBOX]");
     OK("S0002 SETQUOTA \"\" (STORAGE 512 MESSAGE 0)",
        "S0002 SETQUOTA [] [STORAGE] 512 [MESSAGE] 0");
     OK("a SETQUOTA x ()", "a SETQUOTA [x]");

@@ -1,0 +1,40 @@
+/* imap/list_int.h: what the files of LIST share. */
+#ifndef IMAP_LIST_INT_H
+#define IMAP_LIST_INT_H
+
+#include "imap/commands.h"
+#include "imap/list.h"
+#include "wire/match.h"
+
+struct shared_walk;
+
+struct list_state {
+    const struct cmd_list *args;
+    struct pattern *patterns;
+    size_t n_patterns;
+    struct buf at; /* the name where the walk stands */
+    bool started, lsub;
+    bool own_done;              /* the session's own account has been walked ... */
+    struct shared_walk *shared; /* ... and then others (list_shared.c) */
+    const struct span *entries; /* of RETURN (METADATA ...), in lower case */
+};
+
+/* PATTERN_ bits. */
+unsigned list_match(const struct list_state *st, struct span name);
+
+/* A mailbox of another account that this user may see. */
+struct list_found {
+    struct span prefix;
+    const struct mailbox_info *info;
+    uint32_t rights;
+    bool subscribed;
+};
+/* Its line, and what RETURN asks for, if it is one of those that were asked for. */
+int list_put_found(struct task *t, struct snap *snap, struct buf *b,
+                   const struct list_found *found) must_check;
+
+/* After the own account. STEP_DONE: there are no more. */
+enum step list_shared(struct task *t);
+void list_shared_done(struct list_state *st);
+
+#endif
