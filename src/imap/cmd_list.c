@@ -198,7 +198,7 @@ static int show_metadata(struct session *s, struct snap *snap, struct buf *b,
 {
     if (!m->exists || !st->entries)
         return 0;
-    return metadata_put_entries(s, snap, b, info, st->prefix, m->name, st->entries,
+    return metadata_put_entries(s, snap, b, info, m->prefix, m->name, st->entries,
                                 st->args->n_entries);
 }
 
