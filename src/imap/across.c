@@ -293,6 +293,8 @@ static enum step on_intended(struct task *t)
     int error = t->request.result.error;
     if (error) {
         a->intended = error == ERR_UNKNOWN;
+        if (error == ERR_BUSY)
+            return task_no(t, "INUSE", "An earlier move of these messages is being finished");
         return task_store_failed(t, error, false);
     }
     ranges_copy(&a->sought, &t->request.result.uids);

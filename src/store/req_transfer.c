@@ -79,6 +79,26 @@ static int visit_live(struct eval *e, const struct row *row)
     return 0;
 }
 
+/* ERR_BUSY: one of the messages is on its way already. A client whose connection ended in the
+ * middle of a move repeats it; what has arrived must not arrive twice. */
+static int under_way(struct eval *e)
+{
+    static const unsigned char lowest[TRANSFER_ID_LEN];
+    struct index_transfer t;
+    int error = index_transfer_seek(e->txn, lowest, false, &t);
+    while (error == 0) {
+        autoranges uids = RANGES_INIT;
+        struct reader rd = reader_make(t.uids);
+        if (!ranges_decode(&rd, &uids))
+            return ERR_CORRUPT;
+        ranges_intersect(&uids, &e->r->uids);
+        if (t.mailbox == e->r->mailbox && uids.n > 0)
+            return ERR_BUSY;
+        error = index_transfer_seek(e->txn, t.id, true, &t);
+    }
+    return error == ERR_NOT_FOUND ? 0 : error;
+}
+
 int eval_transfer_begin(struct eval *e)
 {
     struct request *r = e->r;
@@ -91,6 +111,8 @@ int eval_transfer_begin(struct eval *e)
         error = snap_mailbox(e->snap, r->mailbox, &e->mailbox);
         if (error == 0 && index_transfer_get(e->txn, r->transfer_id, &old) != ERR_NOT_FOUND)
             error = ERR_EXISTS;
+        if (error == 0)
+            error = under_way(e);
         e->phase = 1;
     }
     if (error == 0)

@@ -1,7 +1,8 @@
 /* store/transfer.h: moves to another account (RFC 6851 across accounts).
  *
  * Nothing is one frame across two logs. A move has an id and three steps:
- *   1. at the source, REQUEST_TRANSFER_BEGIN: which messages are to go where. Durable, before
+ *   1. at the source, REQUEST_TRANSFER_BEGIN: which messages are to go where (ERR_BUSY: one of them
+ *      is on its way already). Durable, before
  *   2. at the destination, REQUEST_APPEND with transfer_id, all messages or none; the id is
  *      remembered there for TRANSFER_WINDOW seconds, in the same frame;
  *   3. at the source, REQUEST_TRANSFER_END: the messages are expunged and the intention is

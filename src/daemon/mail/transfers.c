@@ -4,7 +4,7 @@
 #include "daemon/mail/mail.h"
 #include "store/transfer.h"
 
-enum { AGAIN_MS = 5000 };
+enum { AGAIN_MS = 1000 };
 
 struct settlement {
     struct list link; /* mail.settlements */

@@ -223,9 +223,13 @@ static void given_up(void **state)
     fill_inbox(p, 1);
     expect(&p->f, ask_begin(id, mailbox_id(&p->f, "INBOX"), "1"), 0);
     expect(&p->f, ask_begin(id, mailbox_id(&p->f, "INBOX"), "1"), ERR_EXISTS);
+    unsigned char other[TRANSFER_ID_LEN];
+    transfer_id_new(other); /* the client tries it again */
+    expect(&p->f, ask_begin(other, mailbox_id(&p->f, "INBOX"), "1:2"), ERR_BUSY);
     expect(&p->f, ask_end(id, false), 0);
     assert_int_equal(pending(p->f.account), 0);
     assert_int_equal(count(p->f.account), 1);
+    expect(&p->f, ask_begin(other, mailbox_id(&p->f, "INBOX"), "1:2"), 0);
 }
 
 /* Who settles first decides. */
