@@ -267,7 +267,7 @@ def test_others(server, c, user, session, new_user):
     box = 'Other Users/%s/Team' % user
     c.ok('SETACL Team %s li' % name)
     other.no('GETQUOTAROOT "%s"' % box, code='NOPERM')
-    other.append('"%s"' % box, message(1500))
+    other.append(box, message(1500))
     other.no('APPEND "%s" ' % box, LitPlus(message(501)), code='OVERQUOTA')
     c.ok('SETACL Team %s lr' % name)
     r = other.ok('GETQUOTAROOT "%s"' % box)
