@@ -584,3 +584,82 @@ def test_metadata(boxes, other, session, new_user):
     assert heard(c, 1)[0].raw == b'* METADATA "" /private/comment\r\n'
     c.ok('SETMETADATA misc (/shared/comment "mine")')
     silent(c, other)
+
+
+# -- mailboxes of others (RFC 5465 sections 3.1, 5, 5.4 and 5.9; RFC 4314)
+
+@pytest.fixture
+def owner(session, new_user):
+    """Somebody else, who has a mailbox "box"; guest_box(): what others call it."""
+    c = session(name=new_user())
+    c.ok('CREATE box')
+    return c
+
+
+@pytest.fixture
+def guest(session, owner, request):
+    """Who watches; .box is what he calls the owner's."""
+    c = session()
+    name_of = owner.ok('GETACL box').one('ACL').data[1]
+    c.box = 'Other Users/%s/box' % name(name_of).decode()
+    c.user = request.getfixturevalue('user')
+    return c
+
+
+EVERYTHING = '(MessageNew MessageExpunge FlagChange MailboxName)'
+
+
+def test_shared(owner, guest):
+    """With l and r, by name, subtree or subscription; personal leaves them out."""
+    owner.ok('SETACL box %s lr' % guest.user)
+    fill(owner, 1, 'box')
+    r = guest.ok('NOTIFY SET STATUS (mailboxes "%s" %s)' % (guest.box, EVERYTHING))
+    assert status(r.one('STATUS'))[0] == guest.box
+    fill(owner, 1, 'box')
+    box, items = status(heard(guest, 1)[0])
+    assert box == guest.box and items['MESSAGES'] == 2
+    owner.select('box')
+    owner.ok('STORE 1 +FLAGS (\\Flagged)')
+    assert status(heard(guest, 1)[0])[0] == guest.box
+    fill(owner, 1)  # his INBOX is nobody's business
+    silent(guest, owner)
+    r = guest.ok('NOTIFY SET STATUS (personal %s)' % EVERYTHING)
+    assert guest.box not in dict(status(x) for x in r.all('STATUS'))
+    fill(owner, 1, 'box')
+    silent(guest, owner)
+    guest.ok('NOTIFY SET STATUS (subtree "%s" %s)' % (guest.box.rsplit('/', 1)[0], EVERYTHING))
+    fill(owner, 1, 'box')
+    assert status(heard(guest, 1)[0])[0] == guest.box
+    guest.ok('SUBSCRIBE "%s"' % guest.box)
+    guest.ok('NOTIFY SET (subscribed %s)' % EVERYTHING)
+    fill(owner, 1, 'box')
+    assert status(heard(guest, 1)[0])[0] == guest.box
+
+
+def test_shared_without_rights(owner, guest):
+    """Without r, \\NoAccess; without l, nothing, as if it were not there."""
+    for rights, expected in (('r', 0), ('l', 1), ('', 0)):
+        owner.ok('SETACL box %s "%s"' % (guest.user, rights))
+        r = guest.ok('NOTIFY SET STATUS (mailboxes "%s" %s)' % (guest.box, ALL))
+        r.none('STATUS')
+        assert [listed(x) for x in r.all('LIST')] == [(guest.box, {'\\noaccess'})] * expected
+        fill(owner, 1, 'box')
+        silent(guest, owner)
+
+
+def test_shared_rights_come_and_go(owner, guest):
+    owner.ok('SETACL box %s lr' % guest.user)
+    guest.ok('NOTIFY SET (mailboxes "%s" %s)' % (guest.box, EVERYTHING))
+    owner.ok('DELETEACL box %s' % guest.user)
+    box, attributes = listed(heard(guest, 1)[0])
+    assert box == guest.box and attributes == {'\\nonexistent', '\\noaccess'}
+    fill(owner, 1, 'box')
+    silent(guest, owner)
+    owner.ok('SETACL box %s lr' % guest.user)
+    box, attributes = listed(heard(guest, 1)[0])
+    assert box == guest.box and not attributes & {'\\nonexistent', '\\noaccess'}
+    fill(owner, 1, 'box')
+    assert status(heard(guest, 1)[0])[0] == guest.box
+    owner.ok('SETACL box someoneelse lr')
+    owner.ok('CREATE hidden')
+    silent(guest, owner)
