@@ -211,11 +211,6 @@ def test_connection_lost(session):
     assert c.ok('STATUS INBOX (MESSAGES)').one('STATUS').items()['MESSAGES'] == '1'
 
 
-def with_acl(c):
-    if 'ACL' not in {x.upper() for x in c.ok('CAPABILITY').one('CAPABILITY').data}:
-        pytest.skip('no ACL')
-
-
 def test_nobody_elses(c, new_user):
     """Mailboxes of others that this user cannot see are as if they were not there."""
     for name in 'Other%20Users/' + new_user() + '/INBOX', 'Other%20Users/x', 'Other%20Users/', 'Shared/x':
@@ -224,7 +219,6 @@ def test_nobody_elses(c, new_user):
 
 def test_other_users(c, user, session, new_user):
     """From mailboxes of others, and into them; for that it takes the rights r and i (RFC 4314)."""
-    with_acl(c)
     drafts(c)
     for _ in range(3):
         name = new_user()
