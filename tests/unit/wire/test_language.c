@@ -71,6 +71,9 @@ static void test_translate(void **state)
     assert_string_equal(language_text(LANGUAGE_ENGLISH, "Martlet ready"), "Martlet ready");
     assert_string_equal(language_text(LANGUAGE_RUSSIAN, "Martlet"), "Martlet");
     assert_string_equal(language_text(LANGUAGE_RUSSIAN, ""), "");
+    assert_string_equal(language_namespace(LANGUAGE_RUSSIAN, SPAN("Shared/")), "Общие/");
+    assert_null(language_namespace(LANGUAGE_RUSSIAN, SPAN_EMPTY));
+    assert_null(language_namespace(LANGUAGE_ENGLISH, SPAN("Shared/")));
     check_translate(LANGUAGE_RUSSIAN, "* OK Martlet ready", "* OK Martlet готов");
     check_translate(LANGUAGE_RUSSIAN, "* BYE [X (1 2)] Martlet ready",
                     "* BYE [X (1 2)] Martlet готов");
