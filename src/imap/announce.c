@@ -4,7 +4,7 @@
  * the view's sets, so that it can stop when the output is full and be called again. The order is
  * EXPUNGE, EXISTS, RECENT, FLAGS, FETCH: numbers in what follows an EXPUNGE are the new ones. */
 #include "imap/quota.h"
-#include "imap/session_int.h"
+#include "imap/place.h"
 
 enum { ANNOUNCE_CHUNK = 256 };
 
@@ -131,8 +131,12 @@ void announce_keywords(struct session *s, struct snap *snap, const struct mailbo
     for (int permanent = 0; permanent < 2; permanent++) {
         buf_put_str(b, permanent ? "* OK [PERMANENTFLAGS (" : "* FLAGS (");
         if (!permanent || !v->read_only) {
-            buf_put_lit(b, "\\Answered \\Flagged \\Deleted \\Seen \\Draft");
-            for (size_t i = 0; i < n; i++) {
+            /* RFC 4314 section 5.1.1: those that this user may change. */
+            uint32_t rights = permanent ? v->rights : RIGHTS_ALL;
+            char text[64];
+            char *end = format_flags(text, rights_flags(rights), false);
+            buf_put(b, text, (size_t)(end - text));
+            for (size_t i = 0; i < n && rights & RIGHT_WRITE; i++) {
                 uint16_t id;
                 struct span name;
                 memcpy(&id, info->keyword_ids.p + 2 * i, 2);
@@ -141,7 +145,7 @@ void announce_keywords(struct session *s, struct snap *snap, const struct mailbo
                     buf_put_span(b, name);
                 }
             }
-            if (permanent)
+            if (permanent && rights & RIGHT_WRITE)
                 buf_put_lit(b, " \\*");
         }
         buf_put_lit(b, ")");

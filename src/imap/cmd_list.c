@@ -234,6 +234,8 @@ static int visit(struct task *t, struct snap *snap, struct buf *b, struct span n
     bool subscribed = (select & LIST_SELECT_SUBSCRIBED) || (st->args->ret & LIST_RETURN_SUBSCRIBED);
     put_line(s, snap, b, &m, subscribed, !s->rev2 && !st->args->extended);
     /* RFC 9051 section 6.3.9.8, example 11: none for a name that stands there for its children. */
+    if (show && m.exists && (st->args->ret & LIST_RETURN_MYRIGHTS))
+        put_my_rights(s, b, m.prefix, m.name, RIGHTS_ALL);
     if (show)
         rc = show_metadata(s, snap, b, st, &m, &info);
     return show && rc == 0 ? show_status(s, snap, b, st, &m, &info) : rc;
@@ -257,6 +259,8 @@ int list_put_found(struct task *t, struct snap *snap, struct buf *b, const struc
     }
     bool subscribed = (select & LIST_SELECT_SUBSCRIBED) || (st->args->ret & LIST_RETURN_SUBSCRIBED);
     put_line(s, snap, b, &m, subscribed, false);
+    if (st->args->ret & LIST_RETURN_MYRIGHTS)
+        put_my_rights(s, b, m.prefix, m.name, found->rights);
     return found->rights & RIGHT_READ ? show_status(s, snap, b, st, &m, found->info) : 0;
 }
 

@@ -82,6 +82,9 @@ static const struct {
     {"MESSAGELIMIT=", AFTER | WITH_MESSAGE_LIMIT},
     {"UTF8=ACCEPT", AFTER | IF_UTF8_ACCEPT},
     {"UTF8=ONLY", AFTER | IF_UTF8_ONLY},
+    {"ACL", AFTER},
+    {"RIGHTS=kxte", AFTER},
+    {"LIST-MYRIGHTS", AFTER},
     {"APPENDLIMIT=", AFTER | WITH_APPEND_LIMIT},
 };
 

@@ -206,6 +206,7 @@ enum list_return {
     LIST_RETURN_SPECIAL_USE = 1 << 2,
     LIST_RETURN_STATUS = 1 << 3,
     LIST_RETURN_METADATA = 1 << 8, /* RFC 9590 */
+    LIST_RETURN_MYRIGHTS = 1 << 9, /* RFC 8440 */
 };
 
 struct cmd_list { /* LIST, and LSUB with one pattern */

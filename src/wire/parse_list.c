@@ -13,6 +13,7 @@ static const struct keyword return_options[] = {
     {"SUBSCRIBED", LIST_RETURN_SUBSCRIBED},
     {"SPECIAL-USE", LIST_RETURN_SPECIAL_USE},
     {"STATUS", LIST_RETURN_STATUS},
+    {"MYRIGHTS", LIST_RETURN_MYRIGHTS},
     {"METADATA", LIST_RETURN_METADATA},
 };
 

@@ -266,6 +266,29 @@ def test_list_and_subscriptions(pair):
     assert any('box' in repr(x) and '3' in repr(x) for x in r.all('STATUS'))
 
 
+def test_list_myrights(pair):
+    """RFC 8440 section 4."""
+    owner, guest = pair
+    give(pair, 'lrs')
+    r = guest.ok('LIST "" "Other Users/%s/%%" RETURN (MYRIGHTS)' % owner.name)
+    assert [(x.data[0], str(x.data[1])) for x in r.all('MYRIGHTS')] == [(guest.box.encode(), 'lrs')]
+    r = owner.ok('LIST "" box RETURN (MYRIGHTS STATUS (MESSAGES))')
+    assert len(r.all('MYRIGHTS')) == 1 and len(r.all('STATUS')) == 1
+
+
+def test_permanent_flags(pair):
+    """Section 5.1.1: only what this user may change."""
+    owner, guest = pair
+    owner.select('box')
+    owner.ok('STORE 1 +FLAGS (key)')
+    for rights, want in (('lrs', {'\\Seen'}), ('lrt', {'\\Deleted'}),
+                         ('lrw', {'\\Answered', '\\Flagged', '\\Draft', 'key', '\\*'})):
+        give(pair, rights)
+        r = select(guest)
+        got = [x.code_args for x in r.untagged if x.code == 'PERMANENTFLAGS']
+        assert {str(f) for f in got[0][0]} == want, rights
+
+
 def test_namespace(pair):
     owner, guest = pair
     personal, others, shared = guest.ok('NAMESPACE').one('NAMESPACE').data
