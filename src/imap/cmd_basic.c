@@ -101,12 +101,7 @@ enum step cmd_id(struct task *t)
 
 enum step cmd_namespace(struct task *t)
 {
-    struct imap_host *host = t->session->host;
-    respond_text(t->session, "* NAMESPACE ((\"\" \"/\")) %s %s",
-                 host->account_of ? "((\"Other Users/\" \"/\"))" : "NIL",
-                 host->account_of && host->public_user && *host->public_user
-                     ? "((\"Shared/\" \"/\"))"
-                     : "NIL");
+    put_namespaces(t->session);
     return task_ok(t, NULL, "NAMESPACE completed");
 }
 

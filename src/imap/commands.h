@@ -25,6 +25,9 @@ bool messagelimit_append(struct task *t);
 
 void view_close(struct session *s);
 
+/* The answer of NAMESPACE, prefixes with their translations (RFC 5255 section 3.4). */
+void put_namespaces(struct session *s);
+
 enum step cmd_capability(struct task *t);
 enum step cmd_noop(struct task *t);
 enum step cmd_logout(struct task *t);

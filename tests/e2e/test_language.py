@@ -90,6 +90,20 @@ def test_every_kind_of_text(c, session):
     assert russian(c.ok('LOGOUT').one('BYE').text)
 
 
+@pytest.mark.settings('sharing.public_user=public')
+def test_namespace(own_server):
+    """Section 3.4: the prefix stays, its translation comes beside it, in modified UTF-7; LANGUAGE tells."""
+    c = own_server.connect()
+    c.login('fred', PASSWORD)
+    plain = [[[b'', b'/']], [[b'Other Users/', b'/']], [[b'Shared/', b'/']]]
+    assert c.ok('NAMESPACE').one('NAMESPACE').data == plain
+    for r in c.ok('LANGUAGE ru'), c.ok('NAMESPACE'):
+        own, others, shared = r.one('NAMESPACE').data
+        assert own == plain[0] and shared == [[b'Shared/', b'/', b'TRANSLATION', [b'&BB4EMQRJBDgENQ-/']]]
+        assert others[0][:3] == [b'Other Users/', b'/', b'TRANSLATION'] and others[0][3][0].isascii()
+    assert c.ok('LANGUAGE en').one('NAMESPACE').data == plain
+
+
 def test_names_are_not_texts(c):
     """A mailbox or a flag is never translated."""
     c.ok('LANGUAGE ru')
