@@ -8,6 +8,7 @@
 #include "imap/filters.h"
 #include "imap/search.h"
 #include "imap/sort.h"
+#include "imap/thread.h"
 #include "imap/trace.h"
 #include "imap/utf8.h"
 #include "store/account.h"
@@ -25,6 +26,7 @@ void search_cleanup(struct task *t)
     ranges_done(&st->uids);
     ranges_done(&st->seqs);
     sort_free(st->sort);
+    thread_free(st->thread);
     buf_done(&st->scratch);
     buf_done(&st->chunk);
     buf_done(&st->made);
@@ -51,6 +53,8 @@ static int found(struct search_state *st, const struct shown *m, struct span der
     st->last_modseq = m->row.modseq;
     if (!st->first_modseq)
         st->first_modseq = m->row.modseq;
+    if (st->thread)
+        return thread_add(st->thread, m, derived);
     if (!st->sort || (st->sorted && ranges_has(st->sorted, m->row.uid)))
         return 0;
     return sort_add(st->sort, m, derived);
@@ -102,8 +106,8 @@ static int look_at(struct task *t, struct snap *snap, const struct shown *m)
     struct search_program *p = &st->program;
     struct span derived = SPAN_EMPTY;
     enum verdict v = search_judge(p, m, derived, false, &st->scratch);
-    bool for_sort = st->sort && v == VERDICT_YES && sort_needs_derived(st->sort);
-    if ((v == VERDICT_MAYBE || for_sort) && m->row.message_id) {
+    bool wants_keys = st->thread || (st->sort && sort_needs_derived(st->sort));
+    if ((v == VERDICT_MAYBE || (v == VERDICT_YES && wants_keys)) && m->row.message_id) {
         int rc = take_derived(t, snap, m, &derived);
         if (rc || (!derived.n && v == VERDICT_MAYBE))
             return rc;
@@ -343,13 +347,15 @@ static enum step search_end(struct task *t)
         save_result(s, a, st);
     unsigned shown = SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL |
                      SEARCH_RETURN_COUNT | SEARCH_RETURN_PARTIAL;
-    if (a->sort && !a->has_return)
+    if (a->thread)
+        conn_put_producer(s->conn, thread_pull, thread_producer_free, take_ptr(st->thread));
+    else if (a->sort && !a->has_return)
         answer_sort(t);
     else if (!a->has_return && !s->rev2)
         answer_search(s, numbers, st->program.has_modseq ? st->modseq : 0);
     else if (wanted(t) & shown)
         answer_esearch(t, numbers);
-    bool damaged = st->damaged, sorted = a->sort;
+    bool damaged = st->damaged, sorted = a->sort, threaded = a->thread;
     if (a->ret & SEARCH_RETURN_UPDATE) {
         if (st->context)
             context_start(take_ptr(st->context), t);
@@ -360,6 +366,8 @@ static enum step search_end(struct task *t)
     if (damaged)
         return task_no(t, "CORRUPTION",
                        "Some messages could not be read; the others were searched");
+    if (threaded)
+        return task_ok(t, NULL, "THREAD completed");
     return task_ok(t, NULL, sorted ? "SORT completed" : "SEARCH completed");
 }
 
@@ -377,8 +385,9 @@ static enum step search_failed(struct task *t, int rc)
         return task_no(t, "BADCHARSET (US-ASCII UTF-8)", "That charset is not known here");
     if (rc == ERR_LIMIT)
         return task_no(t, "LIMIT",
-                       t->command->id == CMD_SORT ? "Too many messages or text keys in one SORT"
-                                                  : "Too many text keys in one SEARCH");
+                       t->command->id == CMD_THREAD ? "Too many messages or text keys in one THREAD"
+                       : t->command->id == CMD_SORT ? "Too many messages or text keys in one SORT"
+                                                    : "Too many text keys in one SEARCH");
     return task_store_failed(t, rc, false);
 }
 
@@ -399,6 +408,9 @@ static enum step search_begin(struct task *t, struct snap *snap)
     if (a->sort)
         st->sort =
             sort_new(a->sort, a->n_sort, SORT_MEMORY * t->session->host->settings.command_memory);
+    if (a->thread)
+        st->thread = thread_new(a->thread, t->command->uid,
+                                SORT_MEMORY * t->session->host->settings.command_memory);
     bool reused = false;
     if (a->ret & SEARCH_RETURN_UPDATE)
         st->context = context_new(t, &reused);
@@ -455,6 +467,10 @@ int search_slice(struct task *t, struct snap *snap)
 enum step cmd_search(struct task *t)
 {
     struct search_state *st = t->data;
+    if (st && st->sorting && st->thread) {
+        int rc = thread_step(st->thread);
+        return rc < 0 ? search_failed(t, rc) : rc ? STEP_AGAIN : search_end(t);
+    }
     if (st && st->sorting)
         return sort_step(st->sort) ? search_end(t) : STEP_AGAIN;
     autosnap *snap = NULL;
@@ -468,6 +484,6 @@ enum step cmd_search(struct task *t)
     if (rc != ERR_NOT_FOUND)
         return search_failed(t, rc);
     st = t->data;
-    st->sorting = st->sort != NULL;
+    st->sorting = st->sort || st->thread;
     return st->sorting ? STEP_AGAIN : search_end(t);
 }

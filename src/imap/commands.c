@@ -60,6 +60,7 @@ static const struct command_row {
     {CMD_EXPUNGE, cmd_expunge, .reads = RES_FLAGS, .writes = RES_MESSAGES | RES_COUNTS},
     {CMD_SEARCH, cmd_search, .reads = READ_MAIL},
     {CMD_SORT, cmd_search, .reads = READ_MAIL},
+    {CMD_THREAD, cmd_search, .reads = READ_MAIL},
     {CMD_FETCH, cmd_fetch, .reads = READ_MAIL},
     {CMD_STORE, cmd_store, .reads = READ_MAIL, .writes = RES_FLAGS | RES_COUNTS},
     {CMD_COPY, cmd_copy, .reads = RES_MESSAGES | RES_FLAGS | RES_NAMES,
@@ -95,7 +96,9 @@ static void search_effects(const struct command *c, bool rev2, struct effects *e
     }
     if (a->ret & SEARCH_RETURN_SAVE)
         e->writes |= RES_SAVED;
-    if (a->sort) {
+    if (a->thread) {
+        e->answers |= ANSWER_THREAD;
+    } else if (a->sort) {
         if (!a->has_return)
             e->answers |= ANSWER_SORT;
     } else if (!a->has_return && !rev2) { /* ESEARCH tells its tag, SEARCH does not */
@@ -137,7 +140,7 @@ task_step *command_prepare(struct task *t, struct effects *ret)
                             .writes = row->writes,
                             .answers = row->answers,
                             .barrier = row->barrier};
-    if (c->id == CMD_SEARCH || c->id == CMD_SORT)
+    if (c->id == CMD_SEARCH || c->id == CMD_SORT || c->id == CMD_THREAD)
         search_effects(c, t->session->rev2, ret);
     else if (c->id == CMD_FETCH)
         fetch_effects(c, ret);

@@ -9,6 +9,7 @@
 
 #include "imap/search.h"
 #include "imap/sort.h"
+#include "imap/thread.h"
 
 struct context;
 
@@ -17,6 +18,7 @@ struct search_state {
     struct view_walk walk;
     struct ranges uids, seqs; /* what was found */
     struct sort *sort;        /* of SORT: the same in order */
+    struct thread *thread;    /* of THREAD */
     bool sorting;             /* all has been found */
     /* Mod-sequences: the greatest, and of the first and the last message found. */
     uint64_t modseq, first_modseq, last_modseq;

@@ -46,6 +46,7 @@ enum answer {
     ANSWER_NAMESPACE = 1 << 5,
     ANSWER_STATUS = 1 << 6,
     ANSWER_SORT = 1 << 7,
+    ANSWER_THREAD = 1 << 18,
     ANSWER_QUOTA = 1 << 16,
     ANSWER_METADATA = 1 << 17,
 };

@@ -25,6 +25,7 @@ bool uidonly_refuses(const struct command *c)
         return c->select.match_seqs.n > 0; /* section 3.4 */
     case CMD_SEARCH:
     case CMD_SORT:
+    case CMD_THREAD:
         return !c->uid || search_has_numbers(&c->search);
     default:
         return (c->desc->forms & CMD_UID) && !c->uid;

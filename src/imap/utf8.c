@@ -40,10 +40,11 @@ bool utf8_charset_allowed(struct task *t)
     const struct cmd_search *a = &t->command->search;
     if (!t->session->utf8 || a->charset.n == 0)
         return true;
-    if (a->sort && span_ieq(a->charset, SPAN("UTF-8"))) /* SORT cannot do without */
+    bool required = a->sort || a->thread;
+    if (required && span_ieq(a->charset, SPAN("UTF-8")))
         return true;
-    task_bad(t, a->sort ? "The charset is UTF-8 after ENABLE UTF8=ACCEPT"
-                        : "There is no CHARSET after ENABLE UTF8=ACCEPT");
+    task_bad(t, required ? "The charset is UTF-8 after ENABLE UTF8=ACCEPT"
+                         : "There is no CHARSET after ENABLE UTF8=ACCEPT");
     return false;
 }
 

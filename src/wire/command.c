@@ -65,6 +65,7 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(EXPUNGE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_expunge),
     ROW(SEARCH, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_search),
     ROW(SORT, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_sort),
+    ROW(THREAD, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_thread),
     ROW(FETCH, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_fetch),
     ROW(STORE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_store),
     ROW(COPY, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_copy),
@@ -123,7 +124,7 @@ static struct span take_word(struct parse *p)
 static int parse_uid_name(struct parse *p, struct command *c)
 {
     p->after = "UID";
-    int rc = parse_sp(p, "COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT or STORE");
+    int rc = parse_sp(p, "COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or THREAD");
     if (rc)
         return rc;
     struct span name = take_word(p);

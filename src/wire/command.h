@@ -75,6 +75,7 @@ enum command_id {
     CMD_REPLACE,
     CMD_NOTIFY,       /* authenticated */
     CMD_CANCELUPDATE, /* selected */
+    CMD_THREAD,
     CMD_COUNT,
 };
 
@@ -376,7 +377,15 @@ struct sort_criterion {
     bool reverse;
 };
 
-struct cmd_search {                    /* SEARCH, SORT */
+enum thread_algorithm { /* RFC 5256 section 3; REFS: draft-ietf-morg-inthread */
+                        THREAD_NONE,
+                        THREAD_ORDEREDSUBJECT,
+                        THREAD_REFERENCES,
+                        THREAD_REFS,
+};
+
+struct cmd_search {                    /* SEARCH, SORT, THREAD */
+    enum thread_algorithm thread;      /* of THREAD, else THREAD_NONE */
     const struct sort_criterion *sort; /* of SORT, else NULL */
     unsigned n_sort;
     bool has_return; /* RETURN (...) was given: answer ESEARCH; RETURN () leaves ret ALL */

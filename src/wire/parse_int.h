@@ -143,6 +143,7 @@ int parse_resetkey(struct parse *p, struct command *c);
 int parse_expunge(struct parse *p, struct command *c);
 int parse_search(struct parse *p, struct command *c);
 int parse_sort(struct parse *p, struct command *c);
+int parse_thread(struct parse *p, struct command *c);
 int parse_fetch(struct parse *p, struct command *c);
 int parse_fetch_items(struct parse *p, struct cmd_fetch *fetch);
 int parse_notify(struct parse *p, struct command *c);

@@ -615,3 +615,35 @@ int parse_sort(struct parse *p, struct command *c)
         rc = parse_sp(p, "a SEARCH key");
     return rc ? rc : parse_program(p, search);
 }
+
+/* ---- THREAD (RFC 5256 section 5) ---- */
+
+static const struct keyword algorithms[] = {
+    {"ORDEREDSUBJECT", THREAD_ORDEREDSUBJECT},
+    {"REFERENCES", THREAD_REFERENCES},
+    {"REFS", THREAD_REFS},
+};
+
+int parse_thread(struct parse *p, struct command *c)
+{
+    struct cmd_search *search = &c->search;
+    struct span name;
+    int rc = parse_sp(p, "a threading algorithm");
+    if (rc == 0)
+        rc = parse_atom(p, "a threading algorithm", &name);
+    if (rc)
+        return rc;
+    int i = KEYWORD_FIND(algorithms, name);
+    if (i < 0)
+        return parse_fail(p, ERR_INVALID, "unknown threading algorithm \"%s\"",
+                          parse_excerpt(name).text);
+    search->thread = (enum thread_algorithm)algorithms[i].value;
+    p->after = "the threading algorithm";
+    rc = parse_sp(p, "a charset");
+    if (rc == 0)
+        rc = parse_astring(p, "a charset", &search->charset);
+    p->after = "the charset";
+    if (rc == 0)
+        rc = parse_sp(p, "a SEARCH key");
+    return rc ? rc : parse_program(p, search);
+}

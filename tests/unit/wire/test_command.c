@@ -91,7 +91,7 @@ static void simple(void **state)
     BAD("a UID EXPUNGE", "expected a sequence set after EXPUNGE");
     BAD("a FOO", "unknown command \"FOO\"");
     BAD("a XYZ 1 2", "unknown command \"XYZ\"");
-    BAD("a UID", "expected COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT or STORE after UID");
+    BAD("a UID", "expected COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or THREAD after UID");
     BAD("a UID NOOP", "unknown command \"UID NOOP\"");
     BAD("a UID UID FETCH 1 FLAGS", "unknown command \"UID UID\"");
     BAD("a \x01\xff\"", "unknown command \"??\"\"");
