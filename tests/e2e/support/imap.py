@@ -207,6 +207,8 @@ class Response:
             p.fail('number where none belongs, or none where one does')
         if self.kind in STATUS_KINDS:
             self._status(p)
+        elif self.kind == 'THREAD':
+            self.data = raw[p.pos:-2].decode('ascii')  # lists without spaces between them (RFC 5256 section 4)
         else:
             self.data = p.values()
 
