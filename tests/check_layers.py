@@ -25,7 +25,8 @@ LEVEL = {folder: level for level, folders in enumerate(LAYERS) for folder in fol
 LIBRARIES = {
     r'uv\.h|uv/.*': {'io', 'daemon'},
     r'lmdb\.h': {'index', 'text'},
-    r'openssl/(?!evp\.h).*': {'io', 'sasl', 'auth'},
+    r'openssl/(?!evp\.h|hmac\.h|crypto\.h).*': {'io', 'sasl', 'auth'},
+    r'openssl/(?:hmac|crypto)\.h': {'io', 'sasl', 'auth', 'imap'},  # imap: what signs URLs (RFC 4467)
     r'openssl/evp\.h': {'io', 'sasl', 'auth', 'lmtp'},  # lmtp: the hash that tells a delivery from another
     r'security/.*': {'auth'},
     r'unicode/.*': {'auth'},
