@@ -46,7 +46,7 @@ struct conf {
     struct conf_list imap_listen, imaps_listen, lmtp_listen; /* "address:port", or "/path" (LMTP) */
     struct conf_list proxy_imap_listen, proxy_imaps_listen;  /* behind a proxy (wire/proxy.h) */
     struct conf_list proxy_trusted;                          /* networks */
-    struct conf_list login_referrals; /* "name host[:port]" */
+    struct conf_list login_referrals;                        /* "name host[:port]" */
     const char *tls_certificate, *tls_key;
     struct conf_list tls_certificates; /* certificate, key, certificate, key, ... */
     uint64_t tls_minimum;              /* enum conf_tls_version */

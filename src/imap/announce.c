@@ -3,8 +3,8 @@
  * One function serves every command's end and IDLE. It is resumable: whatever has been said leaves
  * the view's sets, so that it can stop when the output is full and be called again. The order is
  * EXPUNGE, EXISTS, RECENT, FLAGS, FETCH: numbers in what follows an EXPUNGE are the new ones. */
-#include "imap/quota.h"
 #include "imap/place.h"
+#include "imap/quota.h"
 
 enum { ANNOUNCE_CHUNK = 256 };
 

@@ -558,7 +558,7 @@ bool metadata_announce(struct session *s)
     } else if (rc == 0 && newest > m->told) {
         rc = put_changed(s, snap, NULL);
         for (uint32_t from = 1;
-             rc == 0 && (rc = snap_metadata_changed(snap, from, m->told, &info)) == 0;) {
+             rc == 0 && snap_metadata_changed(snap, from, m->told, &info) == 0;) {
             rc = put_changed(s, snap, &info);
             if (info.id == UINT32_MAX)
                 break;

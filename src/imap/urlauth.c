@@ -286,7 +286,7 @@ static int verify(const struct place *place, struct account *signer, const struc
                   uint32_t *ret_mailbox)
 {
     unsigned char key[KEY_SIZE] = {0};
-    struct mailbox_info info;
+    struct mailbox_info info = {.id = 0};
     autosnap *snap = NULL;
     int rc = snap_begin(place->account, &snap);
     if (rc == 0)

@@ -163,7 +163,7 @@ static void *list_begin(struct reader *r, struct arena *arena, size_t max, size_
 static const struct span *get_names(struct reader *r, struct arena *arena, size_t *ret_n)
 {
     struct span *names = list_begin(r, arena, NAMES_MAX, sizeof(*names), ret_n);
-    for (size_t i = 0; i < *ret_n; i++)
+    for (size_t i = 0; names && i < *ret_n; i++)
         names[i] = read_blob(r);
     return names;
 }

@@ -9,12 +9,9 @@ static const struct keyword select_options[] = {
 };
 
 static const struct keyword return_options[] = {
-    {"CHILDREN", LIST_RETURN_CHILDREN},
-    {"SUBSCRIBED", LIST_RETURN_SUBSCRIBED},
-    {"SPECIAL-USE", LIST_RETURN_SPECIAL_USE},
-    {"STATUS", LIST_RETURN_STATUS},
-    {"MYRIGHTS", LIST_RETURN_MYRIGHTS},
-    {"METADATA", LIST_RETURN_METADATA},
+    {"CHILDREN", LIST_RETURN_CHILDREN},       {"SUBSCRIBED", LIST_RETURN_SUBSCRIBED},
+    {"SPECIAL-USE", LIST_RETURN_SPECIAL_USE}, {"STATUS", LIST_RETURN_STATUS},
+    {"MYRIGHTS", LIST_RETURN_MYRIGHTS},       {"METADATA", LIST_RETURN_METADATA},
 };
 
 static int unknown_option(struct parse *p, struct span name)

@@ -202,7 +202,7 @@ COMMANDS = [
     ('FETCH 2:4 BODY.PEEK[]', 'sel set', ''),
     ('FETCH 1:* BODY[TEXT]', 'sel set', 'flags'),
     ('UID FETCH 1:* ENVELOPE', 'sel set', ''),
-    ('UID FETCH 1:* (UID SAVEDATE) (PARTIAL -1:-2)', 'sel set', ''),
+    ('UID FETCH 1:* (UID RFC822.SIZE) (PARTIAL -1:-2)', 'sel set', ''),
     ('UIDBATCHES 500', 'sel set', ''),
     ('STORE 1:* +FLAGS (\\Flagged)', 'sel set', 'flags'),
     ('STORE 1:3 -FLAGS.SILENT (\\Seen)', 'sel set', 'flags'),

@@ -91,7 +91,8 @@ static void simple(void **state)
     BAD("a UID EXPUNGE", "expected a sequence set after EXPUNGE");
     BAD("a FOO", "unknown command \"FOO\"");
     BAD("a XYZ 1 2", "unknown command \"XYZ\"");
-    BAD("a UID", "expected COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or THREAD after UID");
+    BAD("a UID",
+        "expected COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or THREAD after UID");
     BAD("a UID NOOP", "unknown command \"UID NOOP\"");
     BAD("a UID UID FETCH 1 FLAGS", "unknown command \"UID UID\"");
     BAD("a \x01\xff\"", "unknown command \"??\"\"");
@@ -298,7 +299,8 @@ static void test_quota(void **state)
     OK("A GETQUOTA \"!partition/sda4\"", "A GETQUOTA [!partition/sda4]");
     OK("a GETQUOTAROOT INBOX", "a GETQUOTAROOT [INBOX]");
     /* RFC 4314 section 3 */
-    OK("A001 SETACL INBOX/Drafts John lrQswicda", "A001 SETACL [INBOX/Drafts] [John] = [lrQswicda]");
+    OK("A001 SETACL INBOX/Drafts John lrQswicda",
+       "A001 SETACL [INBOX/Drafts] [John] = [lrQswicda]");
     OK("a SETACL x -fred +c", "a SETACL [x] [-fred] + [c]");
     OK("a SETACL x anyone -lr", "a SETACL [x] [anyone] - [lr]");
     OK("A002 DELETEACL INBOX Fred", "A002 DELETEACL [INBOX] [Fred]");
