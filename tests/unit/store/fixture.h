@@ -34,6 +34,8 @@ struct asked {
     struct append_message messages[8];
     char name[MAILBOX_NAME_MAX + 16], new_name[MAILBOX_NAME_MAX + 16];
     struct span keywords[300];
+    struct metadata_change entries[2];
+    unsigned char id[16];
 };
 
 /* Prepared, not submitted; freed by asked_free. */

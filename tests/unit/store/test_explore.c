@@ -17,83 +17,18 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "base/crc32c.h"
 #include "base/err.h"
 #include "base/logline.h"
-#include "fixture.h"
+#include "explore.h"
 #include "index/index.h"
 #include "log/log_fault.h"
 #include "store/maintain.h"
 #include "store/store_int.h"
 
-enum { STEPS = 64, SAMPLE = 3, SEGMENT_SIZE = 4000, MIDDLE = 30 };
+enum { STEPS = 96, SAMPLE = 3, SEGMENT_SIZE = 4000, MIDDLE = 46 };
 
 static uint64_t seed = 1;
 static bool all_states;
-
-static uint32_t draw(uint64_t *rng, uint32_t n)
-{
-    *rng = *rng * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (uint32_t)(*rng >> 33) % n;
-}
-
-/* --- what the account looks like --- */
-
-static void put_content(struct fixture *f, struct snap *snap, uint64_t id, struct buf *to)
-{
-    struct message_location where;
-    autobuf text = BUF_INIT(BUF_UNLIMITED);
-    assert_int_equal(snap_message(snap, id, &where), 0);
-    assert_int_equal(account_read(f->account, &where, 0, UINT32_MAX, &text), 0);
-    buf_printf(to, "=%08x/%zu", crc32c(0, text.p, text.n), text.n);
-}
-
-static void put_row(struct fixture *f, struct snap *snap, const struct row *row, struct buf *to)
-{
-    buf_printf(to, " %u:%x", row->uid, row->flags);
-    for (size_t i = 0; i < row->keyword_count; i++) {
-        struct span name;
-        assert_int_equal(snap_keyword(snap, row_keyword(row, i), &name), 0);
-        buf_printf(to, "," SPAN_FMT, SPAN_ARG(name));
-    }
-    buf_printf(to, "@%llu", (unsigned long long)row->modseq);
-    put_content(f, snap, row->message_id, to);
-}
-
-static void put_mailbox(struct fixture *f, struct snap *snap, uint32_t id, bool exact,
-                        struct buf *to)
-{
-    struct mailbox_info info;
-    struct row_cursor *c;
-    struct row row;
-    assert_int_equal(snap_mailbox(snap, id, &info), 0);
-    buf_printf(to, " id %u next %u high %llu use %x", id, info.uidnext,
-               (unsigned long long)info.highest_modseq, info.special_use);
-    if (exact)
-        buf_printf(to, " validity %u", info.uidvalidity);
-    assert_int_equal(row_cursor_open(snap, id, &c), 0);
-    int rc = row_cursor_seek(c, 1, &row);
-    for (; rc == 0; rc = row_cursor_next(c, &row))
-        put_row(f, snap, &row, to);
-    row_cursor_close(c);
-    assert_int_equal(rc, ERR_NOT_FOUND);
-}
-
-/* exact: with what differs from run to run. */
-static void picture(struct fixture *f, bool exact, struct buf *to)
-{
-    struct snap *snap;
-    struct mailbox_name entry = {SPAN(""), 0, false};
-    buf_reset(to);
-    assert_int_equal(snap_begin(f->account, &snap), 0);
-    while (snap_name_seek(snap, entry.name, true, &entry) == 0) {
-        buf_printf(to, SPAN_FMT "%s", SPAN_ARG(entry.name), entry.subscribed ? "+" : "");
-        if (entry.id)
-            put_mailbox(f, snap, entry.id, exact, to);
-        buf_put_byte(to, '\n');
-    }
-    snap_end(snap);
-}
 
 /* --- the history --- */
 
@@ -154,63 +89,6 @@ static void do_check(struct fixture *f, struct maintenance *m)
     account_check(f->account, m);
 }
 
-static const char *draw_name(uint64_t *rng)
-{
-    static const char *const names[] = {"INBOX", "INBOX", "Trash", "A", "A/b", "C"};
-    return names[draw(rng, 6)];
-}
-
-static struct asked *draw_append(struct fixture *f, uint64_t *rng)
-{
-    static const char *const keywords[] = {"", "k1", "k1 K2", "k3"};
-    autobuf text = BUF_INIT(BUF_UNLIMITED);
-    buf_printf(&text, "Subject: %u\r\n\r\n", draw(rng, 1000000));
-    for (uint32_t n = draw(rng, 60); n > 0; n--)
-        buf_put_lit(&text, "A line of its text.\r\n");
-    const char *name = draw_name(rng), *with = keywords[draw(rng, 4)];
-    struct asked *a = ask_append(f, name, text.p, (uint16_t)draw(rng, 32), with);
-    for (uint32_t more = draw(rng, 3); more == 1 && a->r.message_count < 3;) { /* MULTIAPPEND */
-        struct append_message *m = &a->messages[a->r.message_count++];
-        *m = a->messages[0];
-        m->upload = upload_new(f->account);
-        assert_int_equal(upload_write(m->upload, buf_span(&text)), 0);
-        assert_int_equal(upload_finish(m->upload), 0);
-    }
-    return a;
-}
-
-static struct asked *draw_request(struct fixture *f, uint64_t *rng)
-{
-    char uids[32];
-    uint32_t lo = 1 + draw(rng, 12), mailbox = 1 + draw(rng, 5), kind = draw(rng, 16);
-    snprintf(uids, sizeof(uids), "%u:%u", lo, lo + draw(rng, 6));
-    const char *name = draw_name(rng);
-    switch (kind) {
-    case 0:
-        return ask_name(REQUEST_CREATE, name, NULL);
-    case 1:
-        return ask_name(REQUEST_DELETE, name, NULL);
-    case 2:
-        return ask_name(REQUEST_RENAME, name, draw_name(rng));
-    case 3:
-        return ask_name(draw(rng, 2) ? REQUEST_SUBSCRIBE : REQUEST_UNSUBSCRIBE, name, NULL);
-    case 4:
-    case 5:
-    case 6:
-        return ask_store(mailbox, uids, draw(rng, 3), (uint16_t)draw(rng, 32),
-                         draw(rng, 2) ? "k1" : "K2 k4");
-    case 7:
-        return ask_uids(REQUEST_EXPUNGE, mailbox, draw(rng, 2) ? uids : "", NULL);
-    case 8:
-    case 9:
-        return ask_uids(REQUEST_COPY, mailbox, uids, name);
-    case 10:
-        return ask_uids(REQUEST_MOVE, mailbox, uids, name);
-    default:
-        return draw_append(f, rng);
-    }
-}
-
 /* True: acknowledged, be it with a refusal that the request deserves. */
 static bool step(struct fixture *f, int i, uint64_t *rng)
 {
@@ -219,7 +97,7 @@ static bool step(struct fixture *f, int i, uint64_t *rng)
         return maintain(f, do_checkpoint, &d);
     if (i % 16 == 14)
         return maintain(f, i > 32 ? do_erase : do_compact, &d);
-    struct asked *a = draw_request(f, rng);
+    struct asked *a = explore_request(f, rng);
     account_submit(f->account, &a->r);
     manual_host_run(&f->host);
     assert_true(a->answered);
@@ -288,7 +166,7 @@ static void world_init(struct world *w)
     w->f.fs = fault_fs(w->fault);
     buf_init(&w->exact, BUF_UNLIMITED);
     fixture_open(&w->f);
-    picture(&w->f, true, &w->exact);
+    explore_picture(&w->f, true, &w->exact);
 }
 
 /* Until the end, or until the machine dies. */
@@ -305,9 +183,9 @@ static void world_run(struct world *w, struct buf *reference)
         if (!step(&w->f, i, &rng))
             return;
         w->acked = i + 1;
-        picture(&w->f, true, &w->exact);
+        explore_picture(&w->f, true, &w->exact);
         if (reference)
-            picture(&w->f, false, &reference[i + 1]);
+            explore_picture(&w->f, false, &reference[i + 1]);
     }
 }
 
@@ -353,9 +231,9 @@ static void verify(struct world *w, struct fixture *f, const struct place *p, st
     autobuf now = BUF_INIT(BUF_UNLIMITED);
     struct done d;
     fixture_open(f);
-    picture(f, true, &now);
+    explore_picture(f, true, &now);
     if (!span_eq(buf_span(&now), buf_span(&w->exact))) { /* then what was under way is there */
-        picture(f, false, &now);
+        explore_picture(f, false, &now);
         if (w->acked == STEPS || !span_eq(buf_span(&now), buf_span(&reference[w->acked + 1]))) {
             say(p, "neither before nor after what was under way");
             print_message("now:\n%s\nacknowledged:\n%s\nreference:\n%s\n", now.p, w->exact.p,
@@ -436,7 +314,7 @@ static void explore_stop(uint64_t stop, struct buf *reference, uint64_t *states)
     unsigned n = fault_states(w->fault);
     uint64_t rng = seed ^ stop << 20;
     for (unsigned i = 0; i < (all_states ? n : MIN(n, SAMPLE)); i++, ++*states) {
-        unsigned state = all_states ? i : i < 1 ? 0 : draw(&rng, n);
+        unsigned state = all_states ? i : i < 1 ? 0 : explore_draw(&rng, n);
         struct place p = {stop, state, INDEX_LOST + (enum fate)((stop + i) % (FATES - 1))};
         verify_state(w, &p, died, reference);
     }
@@ -455,7 +333,7 @@ static void every_death(void **state)
         buf_init(&reference[i], BUF_UNLIMITED);
     world_init(&w);
     fault_plan(w.fault, &(struct fault_plan){.stop_at = 0});
-    picture(&w.f, false, &reference[0]);
+    explore_picture(&w.f, false, &reference[0]);
     world_run(&w, reference);
     assert_int_equal(w.acked, STEPS);
     uint64_t n = fault_changes(w.fault);
