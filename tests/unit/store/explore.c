@@ -1,8 +1,11 @@
 #include "explore.h"
 
+#include <ftw.h>
+
 #include "base/crc32c.h"
 #include "base/err.h"
 #include "index/tables.h"
+#include "store/maintain.h"
 #include "store/metadata.h"
 #include "store/quota.h"
 #include "store/rights.h"
@@ -341,4 +344,123 @@ struct asked *explore_request(struct fixture *f, uint64_t *rng)
     default:
         return draw_append(f, rng);
     }
+}
+
+/* --- steps --- */
+
+struct done {
+    struct maintenance m;
+    bool finished;
+    int error;
+    size_t damages;
+};
+
+static void on_finding(struct maintenance *m, const struct finding *f)
+{
+    struct done *d = container_of(m, struct done, m);
+    if (f->kind == FINDING_DAMAGE && d->damages++ < 10)
+        print_message("check: %s\n", f->text);
+}
+
+static void on_progress(struct maintenance *m, uint64_t done, uint64_t total)
+{
+    (void)m;
+    assert_true(done <= total);
+}
+
+static void on_finished(struct maintenance *m, int error, const char *text)
+{
+    struct done *d = container_of(m, struct done, m);
+    (void)text;
+    d->finished = true;
+    d->error = error;
+}
+
+static int maintain(struct fixture *f, void (*what)(struct fixture *f, struct maintenance *m),
+                    struct done *d)
+{
+    *d = (struct done){.m = {on_finding, on_progress, on_finished, NULL, false}};
+    what(f, &d->m);
+    manual_host_run(&f->host);
+    assert_true(d->finished);
+    return d->error;
+}
+
+static void do_compact(struct fixture *f, struct maintenance *m)
+{
+    account_compact(f->account, false, m);
+}
+
+static void do_erase(struct fixture *f, struct maintenance *m)
+{
+    account_compact(f->account, true, m);
+}
+
+static void do_checkpoint(struct fixture *f, struct maintenance *m)
+{
+    account_checkpoint(f->account, m);
+}
+
+static void do_check(struct fixture *f, struct maintenance *m)
+{
+    account_check(f->account, m);
+}
+
+int explore_step(struct fixture *f, int i, uint64_t *rng)
+{
+    struct done d;
+    if (i % 16 == 9)
+        return maintain(f, do_checkpoint, &d);
+    if (i % 16 == 14)
+        return maintain(f, i > 32 ? do_erase : do_compact, &d);
+    struct asked *a = explore_request(f, rng);
+    account_submit(f->account, &a->r);
+    manual_host_run(&f->host);
+    assert_true(a->answered);
+    int error = a->r.result.error;
+    asked_free(a);
+    return error;
+}
+
+bool explore_refused(int error)
+{
+    switch (error) {
+    case ERR_UNKNOWN:
+    case ERR_CLOSED:
+    case ERR_IO:
+    case ERR_NO_SPACE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool explore_check(struct fixture *f)
+{
+    struct done d;
+    return maintain(f, do_check, &d) == 0 && d.damages == 0;
+}
+
+/* --- files --- */
+
+void explore_index_path(struct fixture *f, struct buf *to)
+{
+    char hex[2 * ACCOUNT_ID_LEN + 1];
+    for (size_t i = 0; i < ACCOUNT_ID_LEN; i++)
+        snprintf(hex + 2 * i, 3, "%02x", f->id.b[i]);
+    buf_reset(to);
+    buf_printf(to, "%s/accounts/%.2s/%s/index", f->dir, hex, hex);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void explore_remove(const char *path)
+{
+    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }

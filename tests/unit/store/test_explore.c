@@ -13,7 +13,6 @@
  * MARTLET_EXPLORE=SEED explores another history. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -22,89 +21,12 @@
 #include "explore.h"
 #include "index/index.h"
 #include "log/log_fault.h"
-#include "store/maintain.h"
 #include "store/store_int.h"
 
 enum { STEPS = 96, SAMPLE = 3, SEGMENT_SIZE = 4000, MIDDLE = 46 };
 
 static uint64_t seed = 1;
 static bool all_states;
-
-/* --- the history --- */
-
-struct done {
-    struct maintenance m;
-    bool finished;
-    int error;
-    size_t damages;
-};
-
-static void on_finding(struct maintenance *m, const struct finding *f)
-{
-    struct done *d = container_of(m, struct done, m);
-    if (f->kind == FINDING_DAMAGE && d->damages++ < 10)
-        print_message("check: %s\n", f->text);
-}
-
-static void on_progress(struct maintenance *m, uint64_t done, uint64_t total)
-{
-    (void)m;
-    assert_true(done <= total);
-}
-
-static void on_finished(struct maintenance *m, int error, const char *text)
-{
-    struct done *d = container_of(m, struct done, m);
-    (void)text;
-    d->finished = true;
-    d->error = error;
-}
-
-static bool maintain(struct fixture *f, void (*what)(struct fixture *f, struct maintenance *m),
-                     struct done *d)
-{
-    *d = (struct done){.m = {on_finding, on_progress, on_finished, NULL, false}};
-    what(f, &d->m);
-    manual_host_run(&f->host);
-    return d->finished && d->error == 0;
-}
-
-static void do_compact(struct fixture *f, struct maintenance *m)
-{
-    account_compact(f->account, false, m);
-}
-
-static void do_erase(struct fixture *f, struct maintenance *m)
-{
-    account_compact(f->account, true, m);
-}
-
-static void do_checkpoint(struct fixture *f, struct maintenance *m)
-{
-    account_checkpoint(f->account, m);
-}
-
-static void do_check(struct fixture *f, struct maintenance *m)
-{
-    account_check(f->account, m);
-}
-
-/* True: acknowledged, be it with a refusal that the request deserves. */
-static bool step(struct fixture *f, int i, uint64_t *rng)
-{
-    struct done d;
-    if (i % 16 == 9)
-        return maintain(f, do_checkpoint, &d);
-    if (i % 16 == 14)
-        return maintain(f, i > 32 ? do_erase : do_compact, &d);
-    struct asked *a = explore_request(f, rng);
-    account_submit(f->account, &a->r);
-    manual_host_run(&f->host);
-    assert_true(a->answered);
-    int error = a->r.result.error;
-    asked_free(a);
-    return error != ERR_UNKNOWN && error != ERR_CLOSED && error != ERR_IO && error != ERR_NO_SPACE;
-}
 
 /* --- a run --- */
 
@@ -148,15 +70,6 @@ static void copy_dir(const char *from, const char *to)
         closedir(d);
 }
 
-static void index_path(struct fixture *f, const struct account_id *id, struct buf *to)
-{
-    char hex[2 * ACCOUNT_ID_LEN + 1];
-    for (size_t i = 0; i < ACCOUNT_ID_LEN; i++)
-        snprintf(hex + 2 * i, 3, "%02x", id->b[i]);
-    buf_reset(to);
-    buf_printf(to, "%s/accounts/%.2s/%s/index", f->dir, hex, hex);
-}
-
 static void world_init(struct world *w)
 {
     *w = (struct world){.f = {.segment_size = SEGMENT_SIZE}};
@@ -176,11 +89,11 @@ static void world_run(struct world *w, struct buf *reference)
     for (int i = 0; i < STEPS; i++) {
         if (i == MIDDLE) {
             autobuf index = BUF_INIT(4096);
-            index_path(&w->f, &w->f.id, &index);
+            explore_index_path(&w->f, &index);
             snprintf(w->middle, sizeof(w->middle), "%s/middle", w->f.dir);
             copy_dir(index.p, w->middle);
         }
-        if (!step(&w->f, i, &rng))
+        if (explore_refused(explore_step(&w->f, i, &rng)))
             return;
         w->acked = i + 1;
         explore_picture(&w->f, true, &w->exact);
@@ -229,7 +142,6 @@ static void verify_going_on(struct fixture *f, const struct place *p)
 static void verify(struct world *w, struct fixture *f, const struct place *p, struct buf *reference)
 {
     autobuf now = BUF_INIT(BUF_UNLIMITED);
-    struct done d;
     fixture_open(f);
     explore_picture(f, true, &now);
     if (!span_eq(buf_span(&now), buf_span(&w->exact))) { /* then what was under way is there */
@@ -241,7 +153,7 @@ static void verify(struct world *w, struct fixture *f, const struct place *p, st
             fail();
         }
     }
-    if (!maintain(f, do_check, &d) || d.damages) {
+    if (!explore_check(f)) {
         say(p, "damaged");
         fail();
     }
@@ -261,14 +173,6 @@ static void verify_kept(struct world *w, uint64_t stop, struct buf *reference)
     fault_free(disk);
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 /* In the same directory, whose name the files of the log have, with another index. */
 static void verify_state(struct world *w, const struct place *p, const char *died,
                          struct buf *reference)
@@ -278,11 +182,12 @@ static void verify_state(struct world *w, const struct place *p, const char *die
     autobuf index = BUF_INIT(4096), site = BUF_INIT(4096);
     memcpy(f.dir, w->f.dir, sizeof(f.dir));
     f.fs = fault_fs(disk);
-    index_path(&f, &w->f.id, &index);
-    nftw(index.p, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    f.id = w->f.id;
+    explore_index_path(&f, &index);
+    explore_remove(index.p);
     buf_printf(&site, "%s/site/index", f.dir);
     if (p->fate == INDEX_LOST)
-        nftw(site.p, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        explore_remove(site.p);
     else if (p->fate == INDEX_AFTER_POWER_LOSS)
         copy_dir(died, index.p);
     else if (w->middle[0])
@@ -307,7 +212,7 @@ static void explore_stop(uint64_t stop, struct buf *reference, uint64_t *states)
     world_init(w);
     fault_plan(w->fault, &plan);
     world_run(w, NULL);
-    index_path(&w->f, &w->f.id, &index);
+    explore_index_path(&w->f, &index);
     snprintf(died, sizeof(died), "%s/died", w->f.dir);
     copy_dir(index.p, died);
     verify_kept(w, stop, reference);
