@@ -442,7 +442,8 @@ class Imap:
         """Whether an answer (or the end) is there now."""
         if self.buf:
             return True
-        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+        pending = getattr(self.sock, 'pending', None)  # TLS, also below compression
+        if pending and pending():
             return True
         return bool(select.select([self.sock], [], [], timeout)[0])
 
