@@ -9,6 +9,10 @@
 #include "base/list.h"
 #include "log/log_fault.h"
 
+enum {
+    FILE_MAX = 1 << 30
+}; /* like any file system it has files of a limited size; it is in memory */
+
 struct node {
     struct list link;
     struct buf live, disk;
@@ -346,6 +350,8 @@ static int truncate_file(void *ctx, struct log_file *file, uint64_t size)
 {
     struct fault *f = enter(ctx);
     int rc = planned(f, true);
+    if (rc == 0 && size > FILE_MAX)
+        rc = -EFBIG;
     if (rc == 0) {
         change_add(f, CHANGE_TRUNCATE, file->node)->at = size;
         resize(&file->node->live, size);

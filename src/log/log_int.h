@@ -14,6 +14,9 @@ enum {
 };
 
 #define LOG_SEQ_MAX (UINT64_MAX / 2) /* so that sums cannot overflow */
+/* No segment of frames grows so far (it ends with the frame that passes segment_size). A file that
+ * is shorter than the recorded tail is made that long again: this bounds it. */
+#define LOG_TAIL_MAX ((uint64_t)1 << 40)
 
 enum segment_kind { SEGMENT_LOG = 1, SEGMENT_EXTERNAL = 2, SEGMENT_BASE = 3 };
 

@@ -157,7 +157,7 @@ static int decode(struct log *log, struct span bytes, struct err *err)
         ;
     if (r.bad || next > UINT64_MAX / 2 || next < log->next_number || reader_left(&r) > 0 ||
         log->replay_seq > LOG_SEQ_MAX || log->tail_seq > LOG_SEQ_MAX ||
-        log->tail_durable > LOG_SEQ_MAX || log->tail_size > INT64_MAX ||
+        log->tail_durable > LOG_SEQ_MAX || log->tail_size > LOG_TAIL_MAX ||
         log->tail_size < SEGMENT_HEADER || log->tail_size % FRAME_ALIGN)
         return err_set(err, ERR_CORRUPT, "%s/manifest contradicts itself", log->dir);
     log->next_number = next;
