@@ -11,7 +11,8 @@
 #include "io/loop_int.h"
 
 enum {
-    SEND_BUDGET = 1024 * 1024, /* a turn; then the other connections */
+    SEND_FIRST = 128 * 1024,  /* at once, at the end of the turn in which it was queued */
+    SEND_SLICE = 1024 * 1024, /* of what is left, in its turn among the slices */
     LINGER_MS = 2000,
     STALL_MS = 60 * 1000,
     COMPRESSED_READ = 16 * 1024, /* at once: it may become a thousand times as much */
@@ -41,6 +42,7 @@ struct conn {
     bool finishing : 1; /* conn_finish was called */
     bool shut : 1;      /* our sending half is shut down */
     bool blocked : 1;   /* waiting for the socket to take more */
+    bool sliced : 1;    /* SEND_FIRST was not enough: the rest goes in slices */
     bool reported : 1;  /* `closed` was called */
     bool dead : 1;      /* conn_free was called */
     bool in_call : 1;   /* a callback is running: the struct must outlive it */
@@ -107,13 +109,16 @@ static void send_some(struct conn *c)
     uint64_t before = c->out.sent;
     if (c->z)
         conn_compress_used(c->z);
-    int r = outq_send(&c->out, c->fd, SEND_BUDGET, NULL);
+    int r = outq_send(&c->out, c->fd, c->sliced ? SEND_SLICE : SEND_FIRST, NULL);
     metric_add(METRIC_SENT, c->out.sent - before);
     if (c->finishing && !c->shut) /* a peer that takes nothing for so long is given up */
         loop_timer_set(c->loop, &c->linger->timer,
                        c->loop->patience_ms ? c->loop->patience_ms : STALL_MS);
-    if (r == ERR_AGAIN || r == ERR_LIMIT)
+    c->sliced = r == ERR_LIMIT;
+    if (r == ERR_AGAIN)
         c->blocked = true;
+    else if (r == ERR_LIMIT)
+        loop_slice(c->loop, &c->task);
     else if (r < 0)
         fail(c, r);
     else if (c->finishing)
@@ -236,8 +241,10 @@ static void on_event(uv_poll_t *handle, int status, int events)
         }
     }
     if (events & UV_WRITABLE && c->blocked) {
+        /* Whose output fills a socket is in no hurry; many at a time must not make a turn long. */
         c->blocked = false;
-        loop_defer(c->loop, &c->task);
+        c->sliced = true;
+        loop_slice(c->loop, &c->task);
     }
     if (events & UV_READABLE && may_read(c))
         read_some(c);

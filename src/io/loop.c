@@ -1,5 +1,8 @@
+#include "base/clock.h"
 #include "io/conn_compress.h"
 #include "io/loop_int.h"
+
+enum { SLICES_US = 4000 }; /* of a turn for slices, however many of them there are */
 
 /* Timers: a hierarchical wheel. A timer that is due at tick D stands at the level of the highest
  * group of six bits in which D differs from the current tick, in the slot named by that group of D.
@@ -60,6 +63,17 @@ static void move_all(struct list *from, struct list *to)
     if (list_empty(from))
         return;
     list_insert_between(to, from->prev, from->next);
+    list_init(from);
+}
+
+static void append_all(struct list *from, struct list *to)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
     list_init(from);
 }
 
@@ -170,10 +184,23 @@ static void run_deferred(struct loop *l)
         run_tasks(&l->deferred);
 }
 
+/* Slices take turns, but a turn does not last longer for there being many: whoever has only little
+ * to ask waits for SLICES_US and the last slice, not for one of everybody. */
 static void on_idle(uv_idle_t *handle)
 {
     struct loop *l = handle->data;
-    run_tasks(&l->slices);
+    struct list now;
+    move_all(&l->slices, &now);
+    uint64_t end = clock_monotonic_us() + SLICES_US;
+    while (!list_empty(&now)) {
+        struct loop_task *t = list_first(&now, struct loop_task, link);
+        list_remove(&t->link);
+        t->cb(t);
+        if (clock_monotonic_us() >= end)
+            break;
+    }
+    append_all(&l->slices, &now);
+    move_all(&now, &l->slices);
     if (list_empty(&l->slices))
         uv_idle_stop(&l->idle);
 }

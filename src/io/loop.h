@@ -7,8 +7,8 @@
  * start. Limits: timers are coarse (10 ms) and cost O(1) to set, move and cancel, so that 100,000
  * idle connections may each have one.
  *
- * A turn of the loop: due timers, the slices queued by loop_slice, descriptor events; after each of
- * these groups everything queued by loop_defer runs, until nothing is left. */
+ * A turn of the loop: due timers, some of the slices queued by loop_slice, descriptor events; after
+ * each of these groups everything queued by loop_defer runs, until nothing is left. */
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
 
@@ -57,8 +57,9 @@ struct loop_task {
 void loop_task_init(struct loop_task *t, loop_task_cb *cb);
 /* Run once at the end of this turn's group of events, before the loop waits again. */
 void loop_defer(struct loop *l, struct loop_task *t);
-/* Run once in the next turn, after other descriptors had their chance: how a long piece of work
- * gives way between its slices. */
+/* Run once in a later turn, after other descriptors had their chance: how a long piece of work
+ * gives way between its slices. A turn runs them in order for some milliseconds; the others wait.
+ */
 void loop_slice(struct loop *l, struct loop_task *t);
 /* Both of the above leave a task alone that is queued already. */
 void loop_task_cancel(struct loop_task *t); /* harmless if not queued */

@@ -121,6 +121,71 @@ static void test_tasks(void **state)
     loop_free(t.loop);
 }
 
+/* Many long pieces of work: a turn does not last longer for that, and each gets as much as the
+ * others. */
+
+enum { HEAVY = 50, HEAVY_US = 1000, HEAVY_ROUNDS = 4 };
+
+struct crowd {
+    struct loop *loop;
+    struct loop_watch *watch;
+    int ran, looks, pipe[2];
+    int longest, since; /* slices between two looks at the descriptor */
+    struct heavy {
+        struct loop_task slice;
+        struct crowd *crowd;
+        int ran;
+    } heavy[HEAVY];
+};
+
+static void on_heavy(struct loop_task *task)
+{
+    struct heavy *h = container_of(task, struct heavy, slice);
+    struct crowd *c = h->crowd;
+    uint64_t end = clock_monotonic_us() + HEAVY_US;
+    while (clock_monotonic_us() < end)
+        ;
+    c->ran++;
+    c->since++;
+    c->longest = MAX(c->longest, c->since);
+    /* In order: nobody is a round ahead. */
+    assert_int_equal(h->ran, (c->ran - 1) / HEAVY);
+    if (++h->ran < HEAVY_ROUNDS)
+        loop_slice(c->loop, &h->slice);
+    else if (c->ran == HEAVY * HEAVY_ROUNDS)
+        loop_watch_free(take_ptr(c->watch));
+}
+
+static void on_look(void *arg, int events)
+{
+    (void)events;
+    struct crowd *c = arg;
+    c->since = 0;
+    c->looks++;
+}
+
+static void test_many_slices(void **state)
+{
+    (void)state;
+    struct crowd c = {.loop = loop_new()};
+    assert_int_equal(pipe(c.pipe), 0);
+    assert_int_equal(write(c.pipe[1], "x", 1), 1); /* always readable */
+    c.watch = loop_watch_new(c.loop, c.pipe[0], on_look, &c);
+    loop_watch_set(c.watch, LOOP_READ);
+    for (int i = 0; i < HEAVY; i++) {
+        c.heavy[i].crowd = &c;
+        loop_task_init(&c.heavy[i].slice, on_heavy);
+        loop_slice(c.loop, &c.heavy[i].slice);
+    }
+    loop_run(c.loop);
+    assert_int_equal(c.ran, HEAVY * HEAVY_ROUNDS);
+    assert_in_range(c.longest, 1, 5); /* of 1 ms each; fewer when the machine is busy */
+    assert_in_range(c.looks, HEAVY * HEAVY_ROUNDS / 5 - 1, HEAVY * HEAVY_ROUNDS + 10);
+    loop_free(c.loop);
+    close(c.pipe[0]);
+    close(c.pipe[1]);
+}
+
 /* Connections: one side is a conn, the other is read and written by hand or is a conn as well. */
 
 struct peer {
@@ -485,15 +550,11 @@ static void test_listen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_timers),
-        cmocka_unit_test(test_tasks),
-        cmocka_unit_test(test_conn_echo),
-        cmocka_unit_test(test_conn_free_inside),
-        cmocka_unit_test(test_conn_backpressure),
-        cmocka_unit_test(test_outq_mixture),
-        cmocka_unit_test(test_outq_failures),
-        cmocka_unit_test(test_fdpass),
-        cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_timers),           cmocka_unit_test(test_tasks),
+        cmocka_unit_test(test_many_slices),      cmocka_unit_test(test_conn_echo),
+        cmocka_unit_test(test_conn_free_inside), cmocka_unit_test(test_conn_backpressure),
+        cmocka_unit_test(test_outq_mixture),     cmocka_unit_test(test_outq_failures),
+        cmocka_unit_test(test_fdpass),           cmocka_unit_test(test_listen),
     };
     return cmocka_run_group_tests_name("io", tests, NULL, NULL);
 }
