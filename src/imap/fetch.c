@@ -269,6 +269,16 @@ static int put_items(struct session *s, const struct fetch_plan *plan, struct sn
     return rc;
 }
 
+/* Of a message that is shown although it has been expunged, an administrator may have erased the
+ * octets (martletctl compact --erase): that is no damage. */
+static void unreadable(const struct shown *m, struct fetch_trouble *trouble)
+{
+    if (m->expunged)
+        trouble->expunged = true;
+    else
+        trouble->corrupt = true;
+}
+
 int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *snap,
                   const struct shown *m, bool with_flags, struct fetch_trouble *trouble,
                   struct buf **b)
@@ -284,7 +294,7 @@ int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *sn
     bool usable = m->row.message_id != 0, any;
     int rc = usable ? open_access(s, snap, plan, m, &made, &derived, &access) : 0;
     if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND) {
-        trouble->corrupt = true;
+        unreadable(m, trouble);
         usable = false;
     } else if (rc) {
         return rc;
@@ -300,7 +310,7 @@ int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *sn
     if (rc && access.queued) /* a response that was begun cannot be taken back */
         session_close(s);
     else if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND)
-        trouble->corrupt = true;
+        unreadable(m, trouble);
     else
         return rc;
     return access.queued ? rc : 0;
