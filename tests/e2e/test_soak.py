@@ -26,7 +26,7 @@ def test_soak(tmp_path):
     assert found['good'] and not found['errors'] and not found['wrong']
     assert found['delivered'] > 50 and found['commands'] > 300 and found['compared'] > 0
     assert found['announced'] > found['delivered'] * 0.8
-    assert found['present'] > 1000
+    assert found["present"] > 500
     page = (tmp_path / 'r.html').read_text()
     assert page.count('<svg') == page.count('</svg>') >= 6 and 'growth after warm-up' in page
     assert 'http' not in page, 'the report needs nothing from elsewhere'

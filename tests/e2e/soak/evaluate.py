@@ -7,7 +7,7 @@ import platform
 from . import report
 from .growth import growth
 
-WARM = 1 / 3  # of the time is warm-up
+WARM = 0.4  # of the time is warm-up: by then every message has been replaced by another
 JUDGED = 10  # minutes, below which growth is shown but does not make a run fail: nothing is steady yet
 MB = 1e6
 

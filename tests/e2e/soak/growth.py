@@ -35,7 +35,9 @@ def growth(points, warm, least):
     slope, start = line(parts)
     level = statistics.median(v for _, v in parts)
     noise = statistics.median(abs(v - start - slope * t) for t, v in parts)
-    over = slope * (points[-1][0] - warm)
+    third = max(1, len(parts) // 3)
+    ends = statistics.median(v for _, v in parts[-third:]) - statistics.median(v for _, v in parts[:third])
+    over = min(slope * (points[-1][0] - warm), 1.5 * ends)  # a step up and down again has a slope, but has not grown
     grown = over > max(SHARE * level, NOISE * noise, least)
     return {'level': level, 'first': parts[0][1], 'last': parts[-1][1], 'per_hour': slope * 3600, 'noise': noise,
             'over': over, 'grown': over if grown else 0}

@@ -29,7 +29,7 @@ def arguments():
     p.add_argument('--users', type=int, default=60, help='each with four clients (default: %(default)s)')
     p.add_argument('--workers', type=int, default=3, help='processes that play clients (default: %(default)s)')
     p.add_argument('--pace', type=float, default=3.0, metavar='SECONDS', help='between two actions of a client (default: %(default)s)')
-    p.add_argument('--rate', type=float, default=5.0, help='deliveries a second (default: %(default)s)')
+    p.add_argument('--rate', type=float, default=8.0, help='deliveries a second (default: %(default)s)')
     p.add_argument('--seed', default='1', help='of all choices (default: %(default)s)')
     p.add_argument('--report', metavar='FILE', help='the report (default: soak.html)', default='soak.html')
     p.add_argument('--json', metavar='FILE', help='its numbers')

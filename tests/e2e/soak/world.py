@@ -20,7 +20,7 @@ import re
 import time
 
 MAILBOXES = ('INBOX', 'Archive', 'Projects', 'Sent', 'Trash', 'Copies')
-LIMITS = {'INBOX': 100, 'Archive': 60, 'Projects': 60, 'Sent': 25, 'Trash': 25, 'Copies': 25}
+LIMITS = {'INBOX': 50, 'Archive': 20, 'Projects': 20, 'Sent': 12, 'Trash': 12, 'Copies': 15}
 WORDS = ('meeting budget report invoice holiday weather garden project release server harbour swallow river '
          'mountain coffee letter station ticket concert recipe window bicycle library museum').split()
 HEADER = re.compile(rb'X-Soak: (\S+) (\d+)\r\n')
