@@ -110,6 +110,18 @@ class Server:
                 pass
         return total
 
+    def cpu(self):
+        """Seconds of processor time of all processes, ended ones included."""
+        total = 0
+        for pid in self.pids():
+            try:
+                with open('/proc/%d/stat' % pid) as f:
+                    words = f.read().rsplit(')', 1)[1].split()
+                total += sum(map(int, words[11:15] if pid == self.process.pid else words[11:13]))
+            except OSError:
+                pass
+        return total / os.sysconf('SC_CLK_TCK')
+
     def kill(self):
         """Kill -9 all of it."""
         pids = self.pids()
