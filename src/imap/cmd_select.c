@@ -41,7 +41,7 @@ void view_close(struct session *s)
  * show it (RFC 3501 section 7.1), so that SELECT costs the same in every mailbox. */
 static int put_first_unseen(struct session *s, struct snap *snap, const struct mailbox_info *info)
 {
-    if (s->rev2 || s->uidonly || info->unseen == 0)
+    if (s->rev2 || s->uidonly || (info->unseen == 0 && s->view->account == s->account))
         return 0;
     struct row_cursor *c;
     struct row row;
@@ -146,7 +146,7 @@ static enum step select_mailbox(struct task *t, bool read_only)
     autosnap *snap = NULL;
     struct mailbox_info info;
     uint32_t rights = 0;
-    int rc = snap_begin(place.account, &snap);
+    int rc = snap_begin_as(place.account, session_eyes(s, place.account), &snap);
     if (rc == 0)
         rc = place_mailbox(s, snap, &place, RIGHT_READ, &info, &rights);
     if (rc == 0) /* RFC 4314 section 5.2: nothing can be changed there */

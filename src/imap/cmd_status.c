@@ -12,6 +12,12 @@ int put_status_line(struct session *s, struct snap *snap, struct buf *b, struct 
         if (rc)
             return rc;
     }
+    uint32_t unseen = 0;
+    if (items & STATUS_UNSEEN) {
+        int rc = snap_unseen(snap, info, &unseen);
+        if (rc)
+            return rc;
+    }
     const struct {
         uint32_t item;
         const char *name;
@@ -21,7 +27,7 @@ int put_status_line(struct session *s, struct snap *snap, struct buf *b, struct 
         {STATUS_RECENT, "RECENT", info->exists - old},
         {STATUS_UIDNEXT, "UIDNEXT", info->uidnext},
         {STATUS_UIDVALIDITY, "UIDVALIDITY", info->uidvalidity},
-        {STATUS_UNSEEN, "UNSEEN", info->unseen},
+        {STATUS_UNSEEN, "UNSEEN", unseen},
         {STATUS_DELETED, "DELETED", info->deleted},
         {STATUS_DELETED_STORAGE, "DELETED-STORAGE", info->deleted_bytes},
         {STATUS_SIZE, "SIZE", info->bytes},
@@ -60,7 +66,7 @@ enum step cmd_status(struct task *t)
     autosnap *snap = NULL;
     if (!task_place(t, t->command->status.name, false, &place, &step))
         return step;
-    int rc = snap_begin(place.account, &snap);
+    int rc = snap_begin_as(place.account, session_eyes(s, place.account), &snap);
     if (rc == 0)
         rc = place_mailbox(s, snap, &place, RIGHT_READ, &info, NULL);
     if (rc == ERR_DENIED)

@@ -96,7 +96,7 @@ static int walk_source(struct task *t, struct shared_walk *w, const struct place
 {
     autosnap *snap = NULL, *own = NULL;
     struct mailbox_name entry;
-    int rc = snap_begin(place->account, &snap);
+    int rc = snap_begin_as(place->account, session_eyes(t->session, place->account), &snap);
     if (rc == 0)
         rc = snap_begin(t->session->account, &own);
     if (rc)

@@ -508,7 +508,7 @@ static int tell_mailboxes(struct session *s, struct snap *snap, struct source *f
 static int tell_source(struct session *s, struct source *from, int *left)
 {
     autosnap *snap = NULL;
-    int rc = snap_begin(from->account, &snap);
+    int rc = snap_begin_as(from->account, session_eyes(s, from->account), &snap);
     if (rc == 0)
         rc = tell_names(s, snap, from, left);
     if (rc == 0)
@@ -1036,7 +1036,8 @@ enum step cmd_notify(struct task *t)
     }
     if (st->walking) {
         autosnap *snap = NULL;
-        int rc = snap_begin(st->walking->account, &snap);
+        struct account *account = st->walking->account;
+        int rc = snap_begin_as(account, session_eyes(t->session, account), &snap);
         if (rc == 0)
             rc = first_status(t, snap);
         if (rc && rc != ERR_NOT_FOUND)

@@ -170,6 +170,7 @@ void task_submit(struct task *t)
     t->request.done = request_done;
     t->request.arg = t;
     t->request.origin = t->session->id;
+    t->request.seen_user = session_eyes(t->session, t->target);
     t->request_out = true;
     progress_await(t);
     account_submit(t->target ? t->target : t->session->account, &t->request);

@@ -240,6 +240,11 @@ enum step task_bad_code(struct task *t, const char *code, const char *text);
 enum step task_store_failed(struct task *t, int error, bool target);
 
 /* --- view.c --- */
+/* Whose \Seen counts for this session in that account (NULL: its own): empty for the owner's. */
+static inline struct span session_eyes(const struct session *s, const struct account *account)
+{
+    return !account || account == s->account ? SPAN_EMPTY : span_str(s->user);
+}
 /* A snapshot with the view absorbed up to it. Fails like snap_begin. */
 int view_begin(struct session *s, struct snap **ret) must_check;
 int view_absorb(struct view *v, struct snap *snap) must_check;

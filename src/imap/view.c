@@ -46,7 +46,8 @@ int view_absorb(struct view *v, struct snap *snap)
 int view_begin(struct session *s, struct snap **ret)
 {
     struct snap *snap;
-    int rc = snap_begin(s->view ? s->view->account : s->account, &snap);
+    struct account *account = s->view ? s->view->account : s->account;
+    int rc = snap_begin_as(account, session_eyes(s, account), &snap);
     if (rc)
         return rc;
     rc = s->view ? view_absorb(s->view, snap) : 0;

@@ -17,6 +17,7 @@
  *   name     the mailbox name            mailbox id, subscribed
  *   misc     'k' folded name             keyword id
  *            'r' mailbox(4) identifier   rights (acl.c)
+ *            'v' mailbox(4) user         UIDs that he has seen (seen.c)
  *            'i' id(2)                   keyword name
  *            'm' mailbox(4)              ids of keywords ever used there
  *            'd' delivery id(16)         until when it is known (deliveries.c)

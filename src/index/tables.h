@@ -263,6 +263,18 @@ int index_acl_seek(struct index_txn *txn, uint32_t mailbox, struct span from,
                    struct index_acl *ret) must_check;
 int index_acl_clear(struct index_txn *txn, uint32_t mailbox) must_check;
 
+/* --- \Seen of those who are not the owner (seen.c) --- */
+
+/* Empty, if he has seen nothing. */
+int index_seen_get(struct index_txn *txn, uint32_t mailbox, struct span user,
+                   struct ranges *ret) must_check;
+int index_seen_put(struct index_txn *txn, uint32_t mailbox, struct span user,
+                   const struct ranges *uids) must_check;
+/* The first user after `from` who has seen something there; with none, the first. */
+int index_seen_seek(struct index_txn *txn, uint32_t mailbox, struct span from,
+                    struct span *ret_user) must_check;
+int index_seen_clear(struct index_txn *txn, uint32_t mailbox) must_check;
+
 /* --- the site log: account ids by user name --- */
 
 int index_site_get(struct index_txn *txn, struct span user, unsigned char ret[16]) must_check;

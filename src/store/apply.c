@@ -180,6 +180,8 @@ static int apply_delete(struct apply *a, const struct op_mailbox_delete *op)
     if (rc)
         return rc;
     rc = index_acl_clear(a->txn, op->mailbox);
+    if (rc == 0)
+        rc = index_seen_clear(a->txn, op->mailbox);
     if (rc)
         return rc;
     rc = index_url_key_del(a->txn, m.object_id);
@@ -360,6 +362,8 @@ static int apply_op(struct apply *a, const struct op *op)
         return apply_error(
             a, index_acl_put(a->txn, op->acl.mailbox, op->acl.identifier, op->acl.rights),
             "no such identifier", op->acl.mailbox);
+    case OP_SEEN:
+        return apply_seen(a, &op->seen);
     case OP_URLAUTH_KEY:
         return apply_url_key(a, &op->urlauth_key);
     case OP_DELIVERY:

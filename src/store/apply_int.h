@@ -70,6 +70,7 @@ int apply_location(struct apply *a, const struct op_body *body,
 /* apply_rows.c */
 int apply_append(struct apply *a, const struct op_append *op) must_check;
 int apply_flags(struct apply *a, const struct op_flags *op) must_check;
+int apply_seen(struct apply *a, const struct op_seen *op) must_check;
 int apply_copy(struct apply *a, const struct op_copy *op) must_check;
 int apply_expunge(struct apply *a, const struct op_expunge *op) must_check;
 /* All rows of a mailbox. */

@@ -144,6 +144,42 @@ int apply_flags(struct apply *a, const struct op_flags *op)
     return rc ? rc : index_mailbox_put(a->txn, &m);
 }
 
+static int edit_modseq(void *ctx, struct row *row, unsigned char *room)
+{
+    (void)room;
+    row->modseq = *(const uint64_t *)ctx;
+    return ROW_CHANGED;
+}
+
+int apply_seen(struct apply *a, const struct op_seen *op)
+{
+    autoranges seen = RANGES_INIT;
+    uint64_t modseq = op->modseq;
+    struct mailbox_info m;
+    int rc = mailbox_get(a, op->mailbox, &m);
+
+    if (rc)
+        return apply_error(a, rc, "no such mailbox", op->mailbox);
+    rc = index_seen_get(a->txn, op->mailbox, op->user, &seen);
+    if (rc)
+        return rc;
+    if (op->seen)
+        ranges_add_all(&seen, op->uids);
+    else
+        ranges_subtract(&seen, op->uids);
+    rc = index_seen_put(a->txn, op->mailbox, op->user, &seen);
+    if (rc)
+        return apply_error(a, rc, "no such user", op->mailbox);
+    if (modseq == 0)
+        return 0;
+    rc = rows_edit(a->txn, op->mailbox, op->uids, edit_modseq, &modseq);
+    if (rc)
+        return rc;
+    apply_modseq(a, modseq);
+    m.highest_modseq = MAX(m.highest_modseq, modseq);
+    return index_mailbox_put(a->txn, &m);
+}
+
 /* --- copy --- */
 
 struct copy_ctx {

@@ -197,6 +197,30 @@ static int put_acls(struct base_dump *d)
     return end_of_walk(rc);
 }
 
+/* After the mailboxes. */
+static int put_seen(struct base_dump *d)
+{
+    struct mailbox_info m;
+    uint32_t id = 0;
+    int rc;
+    while ((rc = index_mailbox_seek(d->txn, id + 1, &m)) == 0) {
+        struct span user = SPAN_EMPTY;
+        id = m.id;
+        while ((rc = index_seen_seek(d->txn, id, user, &user)) == 0) {
+            autoranges uids = RANGES_INIT;
+            struct op op = {.kind = OP_SEEN, .seen = {id, 0, true, user, &uids}};
+            rc = index_seen_get(d->txn, id, user, &uids);
+            if (rc == 0)
+                rc = put(d, &op);
+            if (rc)
+                return rc;
+        }
+        if (rc != ERR_NOT_FOUND)
+            return rc;
+    }
+    return end_of_walk(rc);
+}
+
 static int put_url_keys(struct base_dump *d)
 {
     static const unsigned char lowest[URL_KEY_MAILBOX];
@@ -416,6 +440,8 @@ int base_dump(struct base_dump *d)
         rc = put_url_keys(d);
     if (rc == 0)
         rc = put_acls(d);
+    if (rc == 0)
+        rc = put_seen(d);
     if (rc == 0)
         rc = flush(d); /* the frames of moved messages come next */
     if (rc == 0)

@@ -28,6 +28,7 @@ struct compaction {
     struct buf segments; /* struct segment_use */
     struct buf empty;    /* u64: numbers of those that are emptied */
     struct log_base *base;
+    bool switched; /* the log begins with the base */
     struct base_dump dump;
     struct index_txn *txn; /* of the relocations */
     struct log_sync sync;
@@ -238,7 +239,7 @@ static void relocate_failed(struct compaction *c, int error)
         index_write_abort(take_ptr(c->txn));
     if (log_is_closed(log))
         account_fail(a, ERR_IO, false);
-    else if (index_failed(a->index))
+    else if (c->switched || index_failed(a->index)) /* the index does not know of the base */
         account_index_failed(a, error);
     relocated(c);
 }
@@ -300,6 +301,7 @@ static void switch_over(void *arg)
     struct compaction *c = arg;
     struct log *log = c->frozen.log;
     int rc = log_base_finish(take_ptr(c->base), &c->err);
+    c->switched = rc == 0;
     if (rc == 0)
         rc = index_write_begin(c->frozen.account->index, &c->txn);
     if (rc == 0)

@@ -312,6 +312,25 @@ static int dump_acl(struct dump *d, uint32_t mailbox)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
+static int dump_seen(struct dump *d, uint32_t mailbox)
+{
+    struct span user = SPAN_EMPTY;
+    int rc;
+
+    while ((rc = index_seen_seek(d->txn, mailbox, user, &user)) == 0) {
+        autoranges uids = RANGES_INIT;
+        autobuf text = BUF_INIT(BUF_UNLIMITED);
+
+        rc = index_seen_get(d->txn, mailbox, user, &uids);
+        if (rc)
+            return rc;
+        ranges_put_text(&text, &uids);
+        put_line(d, "seen %u " SPAN_FMT " " SPAN_FMT, mailbox, SPAN_ARG(user),
+                 SPAN_ARG(buf_span(&text)));
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 static int dump_acls(struct dump *d)
 {
     struct mailbox_info m;
@@ -321,6 +340,8 @@ static int dump_acls(struct dump *d)
     while ((rc = index_mailbox_seek(d->txn, id + 1, &m)) == 0) {
         id = m.id;
         rc = dump_acl(d, id);
+        if (rc == 0)
+            rc = dump_seen(d, id);
         if (rc)
             return rc;
     }

@@ -15,6 +15,8 @@ int eval_begin(struct eval *e, struct request *r)
     buf_init(&e->name2, BUF_UNLIMITED);
     e->new_keywords = (struct map)MAP_INIT;
     e->keywords = NULL;
+    e->eyes = (struct snap_eyes){.user = r->seen_user};
+    e->seen = (struct ranges)RANGES_INIT;
     e->created = 0;
     e->copied = 0;
     int error = index_state_get(e->txn, &e->state);
@@ -31,6 +33,8 @@ void eval_done(struct eval *e)
     buf_done(&e->name);
     buf_done(&e->name2);
     free(take_ptr(e->keywords));
+    snap_eyes_done(&e->eyes);
+    ranges_done(&e->seen);
 }
 
 int eval_step(struct eval *e)
@@ -59,7 +63,9 @@ int eval_step(struct eval *e)
     size_t kind = e->r->kind;
     if (kind >= ARRAY_LEN(steps) || !steps[kind])
         return ERR_INVALID;
+    e->snap->eyes = e->eyes.user.n ? &e->eyes : NULL;
     int error = steps[kind](e);
+    e->snap->eyes = NULL;
     if (error != 0 && error != ERR_AGAIN) {
         buf_truncate(e->ops, e->ops_start);
         buf_truncate(e->payload, e->payload_start);
@@ -224,6 +230,15 @@ void eval_put_flags(struct eval *e, struct op_flags op)
     op.uids = &piece;
     for (struct eval_walk pos = {0, 0}; next_piece(all, &pos, &piece);)
         op_put(e->ops, &(struct op){.kind = OP_FLAGS, .flags = op});
+}
+
+void eval_put_seen(struct eval *e, struct op_seen op)
+{
+    autoranges piece = RANGES_INIT;
+    const struct ranges *all = op.uids;
+    op.uids = &piece;
+    for (struct eval_walk pos = {0, 0}; next_piece(all, &pos, &piece);)
+        op_put(e->ops, &(struct op){.kind = OP_SEEN, .seen = op});
 }
 
 void eval_put_copy(struct eval *e, struct op_copy op)

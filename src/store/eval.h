@@ -17,6 +17,7 @@
 #include "store/quota.h"
 #include "store/request.h"
 #include "store/snapshot.h"
+#include "store/snapshot_int.h"
 
 enum {
     EVAL_SLICE_ROWS = 4096,
@@ -53,6 +54,8 @@ struct eval {
     size_t ops_start, payload_start;
     uint64_t payload_bytes;
     struct eval_walk walk;
+    struct snap_eyes eyes; /* of who asks */
+    struct ranges seen;    /* COPY, MOVE: new messages that he has seen */
     struct map new_keywords; /* lower-case name -> id */
     struct buf name, name2;  /* normalised names */
     struct eval_keywords *keywords;
@@ -92,6 +95,7 @@ int eval_visit(struct eval *e, uint32_t mailbox, const struct ranges *uids, stru
 
 /* Encode with at most EVAL_OP_UIDS UIDs an operation. */
 void eval_put_flags(struct eval *e, struct op_flags op);
+void eval_put_seen(struct eval *e, struct op_seen op);
 void eval_put_copy(struct eval *e, struct op_copy op);
 void eval_put_expunge(struct eval *e, struct op_expunge op);
 

@@ -138,6 +138,10 @@ static int note(struct events *e, struct snap *snap, size_t first, const struct 
         event.mailbox = op->flags.mailbox;
         event.kinds = EVENT_FLAGS;
         break;
+    case OP_SEEN:
+        event.mailbox = op->seen.mailbox;
+        event.kinds = EVENT_FLAGS;
+        break;
     case OP_MAILBOX_CREATE:
         event.mailbox = op->mailbox_create.mailbox;
         event.kinds = EVENT_CREATED;

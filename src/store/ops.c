@@ -250,6 +250,13 @@ static void put_fields(struct buf *b, const struct op *op)
         put_blob(b, op->acl.identifier);
         put_varint(b, op->acl.rights);
         break;
+    case OP_SEEN:
+        put_varint(b, op->seen.mailbox);
+        put_varint(b, op->seen.modseq);
+        put_u8(b, op->seen.seen);
+        put_blob(b, op->seen.user);
+        ranges_encode(b, op->seen.uids);
+        break;
     case OP_URLAUTH_KEY:
         put_u8(b, op->urlauth_key.present);
         if (op->urlauth_key.present) {
@@ -549,6 +556,13 @@ static bool get_base(struct decoder *d, struct op *op)
         op->acl.modseq = get_long(d);
         op->acl.identifier = get_text(d, IDENTIFIER_MAX);
         op->acl.rights = (uint32_t)get_number(d, RIGHTS_ALL);
+        return true;
+    case OP_SEEN:
+        op->seen.mailbox = get_id(d);
+        op->seen.modseq = get_long(d);
+        op->seen.seen = get_number(d, 1) != 0;
+        op->seen.user = get_text(d, SITE_NAME_MAX);
+        op->seen.uids = get_uids(d);
         return true;
     case OP_URLAUTH_KEY:
         op->urlauth_key.present = get_number(d, 1) != 0;

@@ -34,6 +34,7 @@ enum op_kind {
     OP_QUOTA_ROOT = 18, /* the root that counts a mailbox */
     OP_TRANSFER = 19,   /* messages are about to go to another account, or that is over */
     OP_ACL = 14,        /* what an identifier may do with a mailbox */
+    OP_SEEN = 15,       /* messages that somebody else than the owner has seen, or not */
     OP_URLAUTH_KEY = 20,
 
     /* The full state, as compaction writes it at the beginning of a base. */
@@ -229,6 +230,16 @@ struct op_acl {
     uint32_t rights; /* enum right; 0: the entry goes */
 };
 
+/* \Seen of a user who is not the owner. The messages get the MODSEQ, so that everybody who looks for
+ * changes finds them; 0, in a base: they keep theirs. */
+struct op_seen {
+    uint32_t mailbox;
+    uint64_t modseq;
+    bool seen;
+    struct span user;
+    const struct ranges *uids;
+};
+
 struct op_urlauth_key {
     bool present;
     unsigned char mailbox[16];
@@ -278,6 +289,7 @@ struct op {
         struct op_delivery delivery;
         struct op_transfer transfer;
         struct op_acl acl;
+        struct op_seen seen;
         struct op_urlauth_key urlauth_key;
         struct op_base_settled base_settled;
         struct metadata_entry metadata;

@@ -10,6 +10,10 @@ static int put_message(struct eval *e, const struct append_message *m, struct op
     if (error)
         return error;
     a->flags = m->flags & FLAG_ALL;
+    if (e->r->seen_user.n && (m->flags & FLAG_SEEN)) {
+        a->flags &= (uint16_t)~FLAG_SEEN;
+        ranges_add(&e->seen, a->uid, a->uid);
+    }
     a->keyword_count = k->n;
     a->keywords = (const unsigned char *)k->ids;
     a->internal_date = m->internal_date;
@@ -148,6 +152,7 @@ int eval_append(struct eval *e)
     }
     if (error)
         return error;
+    eval_put_seen(e, (struct op_seen){target.id, e->modseq, true, r->seen_user, &e->seen});
     r->result = result;
     ranges_copy(&r->result.uids, &replaced);
     put_replaced(e);

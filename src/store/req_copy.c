@@ -47,7 +47,13 @@ int eval_expunge(struct eval *e)
 
 static int visit_live(struct eval *e, const struct row *row)
 {
-    ranges_add(&e->r->result.uids, row->uid, row->uid);
+    struct request_result *result = &e->r->result;
+    ranges_add(&result->uids, row->uid, row->uid);
+    if (e->r->seen_user.n && (row->flags & FLAG_SEEN)) {
+        uint32_t uid = result->first_uid + result->count;
+        ranges_add(&e->seen, uid, uid);
+    }
+    result->count++;
     e->copied += row->size;
     return 0;
 }
@@ -109,6 +115,7 @@ int eval_copy(struct eval *e)
                                       .modseq = e->modseq,
                                       .save_date = (int64_t)(e->now_us / 1000000),
                                       .uids = &result->uids});
+    eval_put_seen(e, (struct op_seen){result->mailbox, e->modseq, true, r->seen_user, &e->seen});
     if (r->kind == REQUEST_MOVE) {
         eval_put_expunge(e, (struct op_expunge){r->mailbox, e->modseq, &result->uids});
         eval_touch(e, r->mailbox);

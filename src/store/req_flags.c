@@ -67,6 +67,20 @@ static int begin(struct eval *e)
     return error;
 }
 
+/* \Seen of somebody else than the owner is no flag of the messages. */
+static void put_seen(struct eval *e, struct op_flags *op)
+{
+    struct request *r = e->r;
+    if ((op->add | op->remove) & FLAG_SEEN)
+        eval_put_seen(e, (struct op_seen){.mailbox = r->mailbox,
+                                          .modseq = e->modseq,
+                                          .seen = op->add & FLAG_SEEN,
+                                          .user = r->seen_user,
+                                          .uids = &r->result.uids});
+    op->add &= (uint16_t)~FLAG_SEEN;
+    op->remove &= (uint16_t)~FLAG_SEEN;
+}
+
 static void put(struct eval *e)
 {
     static const enum op_keyword_mode modes[] = {[STORE_ADD] = OP_KEYWORDS_ADD,
@@ -87,7 +101,10 @@ static void put(struct eval *e)
         op.keyword_count = k->n;
         op.keywords = (const unsigned char *)k->ids;
     }
-    eval_put_flags(e, op);
+    if (r->seen_user.n)
+        put_seen(e, &op);
+    if (op.add || op.remove || op.keyword_mode)
+        eval_put_flags(e, op);
 }
 
 int eval_store(struct eval *e)

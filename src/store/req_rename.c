@@ -23,6 +23,33 @@ static int check_room(struct eval *e, uint32_t *ret_root)
             [QUOTA_STORAGE] = e->copied, [QUOTA_MESSAGE] = ranges_count(&e->r->result.uids)});
 }
 
+/* Of a set of UIDs of INBOX those that move, with their new numbers: counted from 1. */
+static void renumber(const struct ranges *moving, const struct ranges *seen, struct ranges *ret)
+{
+    autoranges both = RANGES_INIT;
+    ranges_copy(&both, seen);
+    ranges_intersect(&both, moving);
+    for (size_t i = 0; i < both.n; i++)
+        ranges_add(ret, (uint32_t)ranges_count_upto(moving, both.v[i].lo),
+                   (uint32_t)ranges_count_upto(moving, both.v[i].hi));
+}
+
+/* What others than the owner have seen there, they have seen in the new mailbox. */
+static int move_seen(struct eval *e, uint32_t target)
+{
+    struct span user = SPAN_EMPTY;
+    int error;
+    while ((error = index_seen_seek(e->txn, e->mailbox.id, user, &user)) == 0) {
+        autoranges seen = RANGES_INIT, moved = RANGES_INIT;
+        error = index_seen_get(e->txn, e->mailbox.id, user, &seen);
+        if (error)
+            return error;
+        renumber(&e->r->result.uids, &seen, &moved);
+        eval_put_seen(e, (struct op_seen){target, e->modseq, true, user, &moved});
+    }
+    return error == ERR_NOT_FOUND ? 0 : error;
+}
+
 static int rename_inbox(struct eval *e)
 {
     struct request *r = e->r;
@@ -50,9 +77,10 @@ static int rename_inbox(struct eval *e)
                                       .modseq = e->modseq,
                                       .save_date = (int64_t)(e->now_us / 1000000),
                                       .uids = &result->uids});
+    error = move_seen(e, result->mailbox);
     eval_put_expunge(e, (struct op_expunge){e->mailbox.id, e->modseq, &result->uids});
     eval_touch(e, e->mailbox.id);
-    return 0;
+    return error;
 }
 
 /* --- any other name, with its inferiors --- */

@@ -126,6 +126,8 @@ struct request {
 
     const unsigned char *object_id; /* 16 bytes; URL_KEY */
 
+    struct span seen_user; /* who asks, if he is not the owner: \Seen is his. Empty: the owner */
+
     struct span identifier; /* ACL */
     uint32_t rights;        /* ACL: enum right */
 

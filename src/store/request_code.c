@@ -59,6 +59,7 @@ static const struct field request_fields[] = {
     F(BOOL, keep_keywords),
     F(SPAN, identifier),
     F(U32, rights),
+    F(SPAN, seen_user),
 };
 
 static const struct field result_fields[] = {

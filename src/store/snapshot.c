@@ -89,15 +89,68 @@ int snap_keyword_find(struct snap *snap, struct span name, uint16_t *ret_id)
 
 /* --- messages --- */
 
+void snap_eyes_done(struct snap_eyes *eyes)
+{
+    ranges_done(&eyes->seen);
+}
+
+static int eyes_open(struct snap *snap, uint32_t mailbox, const struct ranges **ret)
+{
+    struct snap_eyes *eyes = snap->eyes;
+    int rc = 0;
+
+    *ret = NULL;
+    if (!eyes)
+        return 0;
+    if (eyes->mailbox != mailbox)
+        rc = index_seen_get(snap->txn, mailbox, eyes->user, &eyes->seen);
+    eyes->mailbox = rc ? 0 : mailbox;
+    *ret = &eyes->seen;
+    return rc;
+}
+
+static void look(const struct ranges *seen, struct row *row)
+{
+    if (!seen)
+        return;
+    row->flags &= (uint16_t)~FLAG_SEEN;
+    if (ranges_has(seen, row->uid))
+        row->flags |= FLAG_SEEN;
+}
+
+int snap_unseen(struct snap *snap, const struct mailbox_info *info, uint32_t *ret)
+{
+    const struct ranges *seen;
+    uint32_t unseen = info->exists, below, upto;
+    int rc = eyes_open(snap, info->id, &seen);
+
+    if (rc == 0 && !seen)
+        unseen = info->unseen;
+    for (size_t i = 0; rc == 0 && seen && i < seen->n; i++) {
+        rc = rows_count_upto(snap->txn, info->id, seen->v[i].lo - 1, &below);
+        if (rc == 0)
+            rc = rows_count_upto(snap->txn, info->id, seen->v[i].hi, &upto);
+        if (rc == 0)
+            unseen -= upto - below;
+    }
+    if (rc == 0)
+        *ret = unseen;
+    return rc;
+}
+
+/* With whose eyes: one mailbox at a time; the cursors of a snapshot must be of the same one. */
 struct row_cursor {
     struct row_iter it;
+    const struct ranges *seen; /* NULL: the row's flag counts */
 };
 
 int row_cursor_open(struct snap *snap, uint32_t mailbox, struct row_cursor **ret)
 {
     struct row_cursor *c = xmalloc(sizeof(*c));
-    int rc = rows_begin(&c->it, snap->txn, mailbox);
+    int rc = eyes_open(snap, mailbox, &c->seen);
 
+    if (rc == 0)
+        rc = rows_begin(&c->it, snap->txn, mailbox);
     if (rc) {
         free(c);
         return rc;
@@ -116,22 +169,44 @@ void row_cursor_close(struct row_cursor *c)
 
 int row_cursor_seek(struct row_cursor *c, uint32_t uid, struct row *ret)
 {
-    return rows_seek(&c->it, uid, ret);
+    int rc = rows_seek(&c->it, uid, ret);
+
+    if (rc == 0)
+        look(c->seen, ret);
+    return rc;
 }
 
 int row_cursor_next(struct row_cursor *c, struct row *ret)
 {
-    return rows_next(&c->it, ret);
+    int rc = rows_next(&c->it, ret);
+
+    if (rc == 0)
+        look(c->seen, ret);
+    return rc;
 }
 
 int snap_row(struct snap *snap, uint32_t mailbox, uint32_t uid, struct row *ret)
 {
-    return rows_get(snap->txn, mailbox, uid, ret);
+    const struct ranges *seen;
+    int rc = eyes_open(snap, mailbox, &seen);
+
+    if (rc == 0)
+        rc = rows_get(snap->txn, mailbox, uid, ret);
+    if (rc == 0)
+        look(seen, ret);
+    return rc;
 }
 
 int snap_ghost(struct snap *snap, uint32_t mailbox, uint32_t uid, struct row *ret)
 {
-    return index_ghost_get(snap->txn, mailbox, uid, ret);
+    const struct ranges *seen;
+    int rc = eyes_open(snap, mailbox, &seen);
+
+    if (rc == 0)
+        rc = index_ghost_get(snap->txn, mailbox, uid, ret);
+    if (rc == 0)
+        look(seen, ret);
+    return rc;
 }
 
 int snap_count_upto(struct snap *snap, uint32_t mailbox, uint32_t uid, uint32_t *ret)

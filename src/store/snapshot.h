@@ -17,6 +17,9 @@ struct account;
 struct snap;
 
 int snap_begin(struct account *account, struct snap **ret) must_check;
+/* With the eyes of a user who is not the owner: \Seen of the rows is his. user stays as it is until
+ * snap_end; empty: the owner. */
+int snap_begin_as(struct account *account, struct span user, struct snap **ret) must_check;
 void snap_end(struct snap *snap);
 static inline void cleanup_snap(struct snap **snap)
 {
@@ -31,6 +34,9 @@ uint64_t snap_modseq(const struct snap *snap); /* newest change of the account t
 
 int snap_mailbox(struct snap *snap, uint32_t id, struct mailbox_info *ret) must_check;
 int snap_mailbox_find(struct snap *snap, struct span name, struct mailbox_info *ret) must_check;
+
+/* Messages that whoever reads has not seen: info->unseen is the owner's. */
+int snap_unseen(struct snap *snap, const struct mailbox_info *info, uint32_t *ret) must_check;
 
 /* An entry of the name table. A name may be subscribed without existing (RFC 9051 section 6.3.7)
  * and may exist only as a superior of others. */

@@ -79,7 +79,6 @@ static const struct {
     {"CONTEXT=SORT", AFTER},
     {"UIDONLY", AFTER},
     {"PARTIAL", AFTER},
-    {"PREVIEW", AFTER},
     {"UIDBATCHES", AFTER},
     {"SAVEDATE", AFTER},
     {"SAVELIMIT=", AFTER | WITH_SAVE_LIMIT},

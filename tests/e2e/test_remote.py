@@ -8,28 +8,11 @@ import time
 import pytest
 
 from support import server as support_server
+from support.accounts import name_of
 from support.imap import SLOW, Closed
 from support.server import PASSWORD, children
 
 pytestmark = pytest.mark.martlet('its own processes')
-
-
-def crc32c(data):
-    crc = 0xffffffff
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
-    return crc ^ 0xffffffff
-
-
-def name_of(process, prefix):
-    """A user whose account belongs to that mail process (ipc: route_user)."""
-    for i in range(100):
-        name = '%s%d' % (prefix, i)
-        if crc32c(name.encode()) % 2 == process:
-            return name
-    raise AssertionError('no such name')
 
 
 @pytest.fixture(scope='module')

@@ -69,6 +69,20 @@ static void put_metadata(struct snap *snap, uint32_t mailbox, struct buf *to)
     }
 }
 
+/* What others than the owner have seen. */
+static void put_seen(struct snap *snap, uint32_t mailbox, struct buf *to)
+{
+    struct span user = SPAN_EMPTY;
+    int rc;
+    while ((rc = index_seen_seek(snap->txn, mailbox, user, &user)) == 0) {
+        autoranges uids = RANGES_INIT;
+        assert_int_equal(index_seen_get(snap->txn, mailbox, user, &uids), 0);
+        buf_printf(to, " " SPAN_FMT " saw ", SPAN_ARG(user));
+        ranges_put_text(to, &uids);
+    }
+    assert_int_equal(rc, ERR_NOT_FOUND);
+}
+
 static void put_url_key(struct snap *snap, const struct mailbox_info *info, struct buf *to)
 {
     unsigned char key[32];
@@ -146,6 +160,7 @@ static void put_mailbox(struct fixture *f, struct snap *snap, uint32_t id, bool 
         put_url_key(snap, &info, to);
     }
     put_rights(snap, id, to);
+    put_seen(snap, id, to);
     put_metadata(snap, id, to);
     assert_int_equal(row_cursor_open(snap, id, &c), 0);
     int rc = row_cursor_seek(c, 1, &row);
@@ -296,7 +311,7 @@ static struct asked *draw_url_key(struct fixture *f, uint64_t *rng)
     return a;
 }
 
-struct asked *explore_request(struct fixture *f, uint64_t *rng)
+static struct asked *draw_request(struct fixture *f, uint64_t *rng)
 {
     char uids[32];
     uint32_t lo = 1 + explore_draw(rng, 12), mailbox = 1 + explore_draw(rng, 5),
@@ -344,6 +359,14 @@ struct asked *explore_request(struct fixture *f, uint64_t *rng)
     default:
         return draw_append(f, rng);
     }
+}
+
+struct asked *explore_request(struct fixture *f, uint64_t *rng)
+{
+    struct asked *a = draw_request(f, rng);
+    if (explore_draw(rng, 3) == 0)
+        a->r.seen_user = SPAN("bob");
+    return a;
 }
 
 /* --- steps --- */

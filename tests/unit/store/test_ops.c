@@ -74,6 +74,8 @@ static const struct op SAMPLES[] = {
     {.kind = OP_TRANSFER, .transfer = {.id = {1, 255}}},
     {.kind = OP_ACL, .acl = {1, 7, {"anyone", 6}, 3}},
     {.kind = OP_ACL, .acl = {4000000, 70000, {"-group:staff", 12}, 0}},
+    {.kind = OP_SEEN, .seen = {4000000, 70000, true, {"bob", 3}, &UIDS}},
+    {.kind = OP_SEEN, .seen = {1, 0, false, {"ann", 3}, &UIDS}},
     {.kind = OP_URLAUTH_KEY},
     {.kind = OP_URLAUTH_KEY, .urlauth_key = {true, {1, 255}, {2, 0, 3}}},
     {.kind = OP_DELIVERY, .delivery = {{1, 2, 255}, 4000000000}},
