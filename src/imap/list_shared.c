@@ -17,6 +17,7 @@ struct shared_walk {
     size_t count, at;
     struct buf from; /* the name where the walk of sources[at] stands */
     bool started;
+    int failed; /* an account could not be had now */
 };
 
 static void add_source(struct task *t, struct shared_walk *w, struct span prefix)
@@ -126,7 +127,7 @@ enum step list_shared(struct task *t)
     if (!w)
         return task_no(t, "LIMIT", "The command needs too much memory");
     if (w->at == w->count)
-        return STEP_DONE;
+        return w->failed ? task_store_failed(t, w->failed, false) : STEP_DONE;
     int rc = place_of(t, w->sources[w->at].name, &place);
     if (rc == ERR_AGAIN)
         return STEP_WAIT;
@@ -136,7 +137,10 @@ enum step list_shared(struct task *t)
         rc = ERR_NOT_FOUND;
     if (rc == 0)
         return STEP_AGAIN;
-    /* An account that cannot be had now is left out; the others are listed. */
+    /* The others are listed. But OK would say that this was all: a client that keeps copies would
+     * throw away those of the mailboxes that it does not see. */
+    if (rc != ERR_NOT_FOUND)
+        w->failed = rc == ERR_BUSY ? ERR_CLOSED : rc;
     w->at++;
     w->started = false;
     buf_reset(&w->from);

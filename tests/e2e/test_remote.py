@@ -342,6 +342,27 @@ def test_the_reader_dies(own):
     assert look(p.b, p.team) == ['m1', 'm2']
 
 
+def test_lists_are_whole_or_refused(own):
+    """While the owner's process is away: no OK for a list without its mailboxes, by which clients that keep copies
+    would throw these away."""
+    p = Pair(own)
+    assert p.b.ok('LIST "" "Other Users/%s/*"' % p.anna).names() == [p.team[1:-1].encode()]
+    os.kill(process_of(own, p.a), signal.SIGKILL)
+    statuses = []
+    deadline = time.monotonic() + 20 * SLOW
+    while time.monotonic() < deadline:
+        r = p.b.cmd('LIST "" ("Other Users/%s/*" "*")' % p.anna)
+        statuses.append(r.status)
+        assert b'INBOX' in r.names()
+        if r.status == 'OK':
+            assert p.team[1:-1].encode() in r.names(), statuses
+            if mail_processes(own) and statuses[-3:] == ['OK'] * 3:
+                break
+        else:
+            assert r.code == 'UNAVAILABLE', r
+    assert 'NO' in statuses
+
+
 @pytest.mark.parametrize('victims', ['source', 'target', 'both'])
 def test_moves_survive_deaths(own, victims):
     """A message that is moved to and fro is never lost, and in the end in one place alone."""
