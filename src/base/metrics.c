@@ -41,7 +41,7 @@ static const char *const command_names[] = {
     "GETACL",   "MYRIGHTS",     "LISTRIGHTS",   "SETACL",    "DELETEACL",   "IDLE",
     "COMPRESS", "CHECK",        "CLOSE",        "UNSELECT",  "UIDBATCHES",  "EXPUNGE",
     "SEARCH",   "SORT",         "FETCH",        "STORE",     "COPY",        "MOVE",
-    "REPLACE",  "NOTIFY",       "CANCELUPDATE", "THREAD",    NULL,
+    "REPLACE",  "NOTIFY",       "CANCELUPDATE", "THREAD",    "ESEARCH",     NULL,
 };
 
 #define LABEL_NONE      "", none_names

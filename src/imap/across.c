@@ -301,7 +301,7 @@ static enum step on_intended(struct task *t)
     a->intended = a->sought.n > 0;
     if (!a->intended)
         return a->more ? intend(t) : finish(t);
-    view_walk_init(&a->walk, t->session, &a->sought);
+    view_walk_init(&a->walk, t->session->view, &a->sought);
     a->phase = ACROSS_READ;
     return STEP_AGAIN;
 }
@@ -412,10 +412,10 @@ enum step across_begin(struct task *t, const struct across_target *to, bool move
     a->mailbox = s->view->mailbox;
     a->move = move;
     ranges_copy(&a->uids, &t->request.uids);
-    view_walk_init(&a->choice, s, &a->uids);
+    view_walk_init(&a->choice, s->view, &a->uids);
     if (!move)
         ranges_copy(&a->sought, &a->uids);
-    view_walk_init(&a->walk, s, &a->sought);
+    view_walk_init(&a->walk, s->view, &a->sought);
     a->phase = move ? ACROSS_INTEND : ACROSS_READ;
     return STEP_AGAIN;
 }

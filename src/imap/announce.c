@@ -172,7 +172,7 @@ static int announce_flags(struct session *s, struct snap *snap, bool *ret_more)
         struct ranges set = {&(struct range){from, upto}, 1, 1};
         struct view_walk walk;
         struct view_cursor *cursor;
-        view_walk_init(&walk, s, &set);
+        view_walk_init(&walk, s->view, &set);
         int rc = view_cursor_open(&walk, snap, &cursor);
         if (rc)
             return rc;

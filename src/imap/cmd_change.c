@@ -25,7 +25,8 @@ static bool resolve(struct task *t, const struct seqset *set)
     autosnap *snap = NULL;
     if (!task_view(t, &snap))
         return false;
-    int rc = view_resolve(t->session, snap, set, t->command->uid, &t->request.uids);
+    int rc = view_resolve(t->session->view, snap, set,
+                          t->command->uid ? RESOLVE_UIDS : RESOLVE_NUMBERS, &t->request.uids);
     if (rc == ERR_INVALID)
         task_bad(t, "There is no message with that number");
     else if (rc)
@@ -272,7 +273,7 @@ enum step cmd_store(struct task *t)
         if (t->command->store.silent && !t->session->condstore)
             return store_end(t, snap);
         st->walking = true;
-        view_walk_init(&st->walk, t->session, &st->asked);
+        view_walk_init(&st->walk, t->session->view, &st->asked);
         struct mailbox_info info; /* a new keyword is made known before it is used */
         if (snap_mailbox(snap, t->session->view->mailbox, &info) == 0 &&
             info.keyword_ids.n / 2 > t->session->view->keywords_told)

@@ -154,7 +154,8 @@ static enum step fetch_begin(struct task *t, struct snap *snap)
         return task_no(t, "LIMIT", "The command needs too much memory");
     if (s->view->read_only || s->view->gone || !(s->view->rights & RIGHT_SEEN))
         st->plan.sets_seen = false;
-    rc = view_resolve(s, snap, &a->set, t->command->uid, &st->uids);
+    rc = view_resolve(s->view, snap, &a->set, t->command->uid ? RESOLVE_UIDS : RESOLVE_NUMBERS,
+                      &st->uids);
     if (rc == ERR_INVALID)
         return task_bad(t, "There is no message with that number");
     if (rc)
@@ -170,7 +171,7 @@ static enum step fetch_begin(struct task *t, struct snap *snap)
     }
     if (st->plan.has_modseq)
         condstore_enable(s);
-    view_walk_init(&st->walk, s, &st->uids);
+    view_walk_init(&st->walk, s->view, &st->uids);
     return STEP_AGAIN;
 }
 

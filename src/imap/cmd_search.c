@@ -39,7 +39,7 @@ static int read_message(void *arg, uint64_t offset, size_t max, struct span *ret
     struct task *t = arg;
     struct search_state *st = t->data;
     buf_reset(&st->chunk);
-    int rc = account_read(t->session->view->account, &st->where, offset, max, &st->chunk);
+    int rc = account_read(st->view->account, &st->where, offset, max, &st->chunk);
     if (rc == 0)
         *ret = buf_span(&st->chunk);
     return rc == 0 && st->chunk.n == 0 ? ERR_CORRUPT : rc;
@@ -89,7 +89,7 @@ static int take_derived(struct task *t, struct snap *snap, const struct shown *m
     metric_add(METRIC_DERIVED + (rc ? METRIC_CACHE_MISS : METRIC_CACHE_HIT), 1);
     if (rc == ERR_NOT_FOUND) {
         buf_reset(&st->made);
-        rc = account_derive(t->session->view->account, m->row.message_id, &st->made);
+        rc = account_derive(st->view->account, m->row.message_id, &st->made);
         *ret = buf_span(&st->made);
     }
     if (rc == 0)
@@ -272,7 +272,7 @@ static uint64_t answered_modseq(struct task *t, unsigned want)
 }
 
 /* RFC 9051 section 7.3.4. */
-static void answer_esearch(struct task *t, const struct ranges *numbers)
+void search_answer_esearch(struct task *t, const struct ranges *numbers, struct span source)
 {
     const struct search_state *st = t->data;
     struct session *s = t->session;
@@ -280,7 +280,9 @@ static void answer_esearch(struct task *t, const struct ranges *numbers)
     struct buf *b = respond_begin(s);
     buf_put_lit(b, "* ESEARCH (TAG \"");
     buf_put_span(b, t->command->tag); /* no character of a tag needs quoting */
-    buf_put_lit(b, "\")");
+    buf_put_byte(b, '"');
+    buf_put_span(b, source);
+    buf_put_byte(b, ')');
     if (t->command->uid)
         buf_put_lit(b, " UID");
     /* Of a SORT, MIN is what comes first and MAX what comes last. */
@@ -315,9 +317,11 @@ static void answer_esearch(struct task *t, const struct ranges *numbers)
 
 /* RFC 9051 section 6.4.4.1, the table: MIN and MAX alone save just those; RFC 9394 section 3.2: so
  * does PARTIAL. */
-static void save_result(struct session *s, const struct cmd_search *a,
-                        const struct search_state *st)
+void search_save_result(struct task *t)
 {
+    struct session *s = t->session;
+    const struct cmd_search *a = &t->command->search;
+    const struct search_state *st = t->data;
     unsigned want = a->ret;
     const struct ranges *uids = &st->uids;
     ranges_reset(&s->saved);
@@ -337,6 +341,16 @@ static void save_result(struct session *s, const struct cmd_search *a,
     }
 }
 
+void search_begin_update(struct task *t)
+{
+    struct search_state *st = t->data;
+    if (st->context)
+        context_start(take_ptr(st->context), t);
+    else /* RFC 5267 section 4.3.1 */
+        respond_text(t->session, "* NO [NOUPDATE \"%.*s\"] Too many contexts",
+                     (int)t->command->tag.n, t->command->tag.p);
+}
+
 static enum step search_end(struct task *t)
 {
     struct search_state *st = t->data;
@@ -344,7 +358,7 @@ static enum step search_end(struct task *t)
     const struct cmd_search *a = &t->command->search;
     const struct ranges *numbers = t->command->uid ? &st->uids : &st->seqs;
     if (a->ret & SEARCH_RETURN_SAVE)
-        save_result(s, a, st);
+        search_save_result(t);
     unsigned shown = SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL |
                      SEARCH_RETURN_COUNT | SEARCH_RETURN_PARTIAL;
     if (a->thread)
@@ -354,15 +368,10 @@ static enum step search_end(struct task *t)
     else if (!a->has_return && !s->rev2)
         answer_search(s, numbers, st->program.has_modseq ? st->modseq : 0);
     else if (wanted(t) & shown)
-        answer_esearch(t, numbers);
+        search_answer_esearch(t, numbers, SPAN_EMPTY);
     bool damaged = st->damaged, sorted = a->sort, threaded = a->thread;
-    if (a->ret & SEARCH_RETURN_UPDATE) {
-        if (st->context)
-            context_start(take_ptr(st->context), t);
-        else /* RFC 5267 section 4.3.1 */
-            respond_text(s, "* NO [NOUPDATE \"%.*s\"] Too many contexts", (int)t->command->tag.n,
-                         t->command->tag.p);
-    }
+    if (a->ret & SEARCH_RETURN_UPDATE)
+        search_begin_update(t);
     if (damaged)
         return task_no(t, "CORRUPTION",
                        "Some messages could not be read; the others were searched");
@@ -373,7 +382,7 @@ static enum step search_end(struct task *t)
 
 /* --- the command --- */
 
-static enum step search_failed(struct task *t, int rc)
+enum step search_failed(struct task *t, int rc)
 {
     /* RFC 9051 section 6.4.4.1: a failed SEARCH (SAVE) leaves the empty result, a BAD one does not.
      */
@@ -391,6 +400,26 @@ static enum step search_failed(struct task *t, int rc)
     return task_store_failed(t, rc, false);
 }
 
+void search_state_init(struct search_state *st)
+{
+    buf_init(&st->scratch, BUF_UNLIMITED);
+    buf_init(&st->chunk, BUF_UNLIMITED);
+    buf_init(&st->made, BUF_UNLIMITED);
+    buf_init(&st->open_derived, BUF_UNLIMITED);
+}
+
+int search_start(struct task *t, struct snap *snap)
+{
+    struct search_state *st = t->data;
+    int rc = search_compile(t, st->view, snap, &st->program);
+    if (rc)
+        return rc;
+    if (st->program.has_modseq)
+        condstore_enable(t->session);
+    view_walk_init(&st->walk, st->view, &st->program.scope);
+    return 0;
+}
+
 static enum step search_begin(struct task *t, struct snap *snap)
 {
     if (!utf8_charset_allowed(t))
@@ -400,10 +429,8 @@ static enum step search_begin(struct task *t, struct snap *snap)
         return task_no(t, "LIMIT", "The command needs too much memory");
     t->data = st;
     t->cleanup = search_cleanup;
-    buf_init(&st->scratch, BUF_UNLIMITED);
-    buf_init(&st->chunk, BUF_UNLIMITED);
-    buf_init(&st->made, BUF_UNLIMITED);
-    buf_init(&st->open_derived, BUF_UNLIMITED);
+    search_state_init(st);
+    st->view = t->session->view;
     const struct cmd_search *a = &t->command->search;
     if (a->sort)
         st->sort =
@@ -416,16 +443,13 @@ static enum step search_begin(struct task *t, struct snap *snap)
         st->context = context_new(t, &reused);
     if (reused) /* RFC 5267 section 4.3 */
         return task_bad(t, "That tag is in use with UPDATE");
-    if (!filters_expand(t, snap))
+    if (!filters_expand(t))
         return STEP_DONE;
     if (t->session->uidonly && uidonly_refuses(t->command)) /* numbers in a filter */
         return uidonly_refused(t);
-    int rc = search_compile(t, snap, &st->program);
+    int rc = search_start(t, snap);
     if (rc)
         return search_failed(t, rc);
-    if (st->program.has_modseq)
-        condstore_enable(t->session);
-    view_walk_init(&st->walk, t->session, &st->program.scope);
     t->goal = t->session->view->exists;
     return STEP_AGAIN;
 }

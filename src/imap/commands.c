@@ -61,6 +61,7 @@ static const struct command_row {
     {CMD_SEARCH, cmd_search, .reads = READ_MAIL},
     {CMD_SORT, cmd_search, .reads = READ_MAIL},
     {CMD_THREAD, cmd_search, .reads = READ_MAIL},
+    {CMD_ESEARCH, cmd_esearch, .reads = READ_MAIL | RES_NAMES | RES_SUBSCRIPTIONS},
     {CMD_FETCH, cmd_fetch, .reads = READ_MAIL},
     {CMD_STORE, cmd_store, .reads = READ_MAIL, .writes = RES_FLAGS | RES_COUNTS},
     {CMD_COPY, cmd_copy, .reads = RES_MESSAGES | RES_FLAGS | RES_NAMES,
@@ -96,7 +97,9 @@ static void search_effects(const struct command *c, bool rev2, struct effects *e
     }
     if (a->ret & SEARCH_RETURN_SAVE)
         e->writes |= RES_SAVED;
-    if (a->thread) {
+    if (c->id == CMD_ESEARCH) { /* section 2.1 of RFC 7377: what uses SEARCHRES is alone */
+        e->barrier = ((e->reads | e->writes) & RES_SAVED) != 0;
+    } else if (a->thread) {
         e->answers |= ANSWER_THREAD;
     } else if (a->sort) {
         if (!a->has_return)
@@ -140,7 +143,7 @@ task_step *command_prepare(struct task *t, struct effects *ret)
                             .writes = row->writes,
                             .answers = row->answers,
                             .barrier = row->barrier};
-    if (c->id == CMD_SEARCH || c->id == CMD_SORT || c->id == CMD_THREAD)
+    if (c->id == CMD_SEARCH || c->id == CMD_SORT || c->id == CMD_THREAD || c->id == CMD_ESEARCH)
         search_effects(c, t->session->rev2, ret);
     else if (c->id == CMD_FETCH)
         fetch_effects(c, ret);

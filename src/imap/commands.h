@@ -72,5 +72,6 @@ enum step cmd_copy(struct task *t);
 enum step cmd_move(struct task *t);
 enum step cmd_fetch(struct task *t);
 enum step cmd_search(struct task *t);
+enum step cmd_esearch(struct task *t);
 
 #endif

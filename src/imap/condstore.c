@@ -225,7 +225,7 @@ int qresync_begin(struct task *t, struct snap *snap)
         return ERR_LIMIT;
     t->data = st;
     t->cleanup = qresync_cleanup;
-    view_walk_init(&st->walk, s, &st->changed);
+    view_walk_init(&st->walk, s->view, &st->changed);
     /* Section 3.2.5: of another incarnation of the mailbox nothing can be said. */
     if (a->uidvalidity != v->uidvalidity || v->uidnext <= 1)
         return 0;
@@ -278,7 +278,7 @@ int condstore_put_modified(struct task *t, struct snap *snap, struct buf *b)
         struct view_walk walk;
         struct view_cursor *c;
         struct shown m;
-        view_walk_init(&walk, t->session, modified);
+        view_walk_init(&walk, t->session->view, modified);
         rc = view_cursor_open(&walk, snap, &c);
         if (rc)
             return rc;

@@ -441,7 +441,7 @@ static void judge_begin(struct context *c, struct snap *snap)
     ranges_reset(&st->uids);
     ranges_reset(&st->seqs);
     search_program_refresh(&st->program, snap);
-    view_walk_init(&st->walk, c->session, &c->judging);
+    view_walk_init(&st->walk, c->session->view, &c->judging);
     c->judges = true;
 }
 

@@ -14,6 +14,7 @@
 struct context;
 
 struct search_state {
+    struct view *view; /* the mailbox that is searched */
     struct search_program program;
     struct view_walk walk;
     struct ranges uids, seqs; /* what was found */
@@ -39,6 +40,15 @@ struct search_state {
  * been looked at. */
 int search_slice(struct task *t, struct snap *snap) must_check;
 void search_cleanup(struct task *t);
+void search_state_init(struct search_state *st);
+/* Begins to search st->view. */
+int search_start(struct task *t, struct snap *snap) must_check;
+/* " MAILBOX x UIDVALIDITY 5", or nothing, goes behind the tag. */
+void search_answer_esearch(struct task *t, const struct ranges *numbers, struct span source);
+void search_save_result(struct task *t);
+void search_begin_update(struct task *t); /* after the answer */
+/* The tagged answer to one that failed. */
+enum step search_failed(struct task *t, int rc);
 
 /* At the beginning of a SEARCH with UPDATE: from now on, changes are noted. NULL: refused (too
  * many). *ret_reused: another context has this tag. */

@@ -88,9 +88,10 @@ static uint32_t next_filter(const struct cmd_search *a, uint32_t from)
     return from;
 }
 
-bool filters_expand(struct task *t, struct snap *snap)
+bool filters_expand(struct task *t)
 {
     struct cmd_search *a = &t->command->search;
+    autosnap *snap = NULL; /* of the user's own account, whatever is searched */
     uint32_t at = next_filter(a, 0);
     if (at == a->n_nodes)
         return true;
@@ -100,6 +101,11 @@ bool filters_expand(struct task *t, struct snap *snap)
         return false;
     }
     a->charset = SPAN("UTF-8");
+    int rc = snap_begin(t->session->account, &snap);
+    if (rc) {
+        task_store_failed(t, rc, false);
+        return false;
+    }
     for (int pass = 0; pass < PASSES_MAX; pass++) {
         uint32_t end = a->n_nodes;
         for (at = next_filter(a, 0); at < end; at = next_filter(a, at + 1))

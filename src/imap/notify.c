@@ -821,6 +821,7 @@ static struct notify *notify_make(struct task *t)
             break;
         case NOTIFY_SUBTREE:
         case NOTIFY_MAILBOXES:
+        case NOTIFY_SUBTREE_ONE: /* refused by the parser */
             add_names(t->session, g, n, &m);
         }
     }

@@ -185,6 +185,24 @@ bool task_place(struct task *t, struct span given, bool target, struct place *re
     return rc == 0;
 }
 
+void place_put_prefix(struct session *s, const struct account *account, struct buf *to)
+{
+    const struct foreign *f;
+    list_each(f, &s->foreign, link)
+    {
+        if (f->account != account || account == s->account)
+            continue;
+        if (s->host->public_user && strcmp(f->user, s->host->public_user) == 0) {
+            buf_put_lit(to, PLACE_SHARED);
+        } else {
+            buf_put_lit(to, PLACE_OTHERS);
+            buf_put_str(to, f->user);
+            buf_put_byte(to, MAILBOX_DELIMITER);
+        }
+        return;
+    }
+}
+
 /* --- rights --- */
 
 int place_rights(struct session *s, struct snap *snap, const struct place *place, uint32_t mailbox,

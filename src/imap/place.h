@@ -46,6 +46,9 @@ int place_may_create(struct session *s, struct snap *snap, const struct place *p
 /* The system flags that these rights let somebody change, as the store has them. */
 uint16_t rights_flags(uint32_t rights);
 
+/* What names of that account begin with: "", "Shared/", "Other Users/mary/". Appends. */
+void place_put_prefix(struct session *s, const struct account *account, struct buf *to);
+
 /* NO [NOPERM]. */
 enum step task_no_permission(struct task *t);
 

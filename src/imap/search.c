@@ -136,4 +136,7 @@ void search_program_done(struct search_program *p)
     }
     ranges_done(&p->scope);
     message_search_free(p->bytes);
+    p->count = p->term_count = 0;
+    p->bytes = NULL;
+    p->needs_derived = p->has_modseq = false;
 }

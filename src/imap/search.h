@@ -57,13 +57,17 @@ struct search_program {
     size_t term_count;
     struct message_search *bytes; /* NULL without terms */
     signed char *stack;           /* count values */
+    struct search_open *open;     /* while it is made */
     bool needs_derived;
     bool has_modseq; /* the answer tells the greatest mod-sequence (RFC 7162 section 3.1.5) */
 };
 
-/* From the command, for the view as it is now. 0; ERR_INVALID: a sequence number that does not
- * exist; ERR_DENIED: unknown charset; ERR_LIMIT: too many text keys. */
-int search_compile(struct task *t, struct snap *snap, struct search_program *ret) must_check;
+/* From the command, for the view (the selected mailbox, or one that ESEARCH looks into) as it is
+ * now. After search_program_done *ret can be used again for the same task. 0; ERR_INVALID: a
+ * sequence number that does not exist; ERR_DENIED: unknown charset; ERR_LIMIT: too many text keys.
+ */
+int search_compile(struct task *t, struct view *view, struct snap *snap,
+                   struct search_program *ret) must_check;
 /* Keywords may have come into being since. */
 void search_program_refresh(struct search_program *p, struct snap *snap);
 void search_program_done(struct search_program *p);

@@ -5,6 +5,7 @@
 
 struct compiler {
     struct task *task;
+    struct view *view;
     struct snap *snap;
     struct search_program *program;
     struct span charset;
@@ -65,7 +66,7 @@ static void emit_beyond(struct compiler *c, const struct search_node *n)
     uint32_t uid;
     if (!n->set.saved)
         uid = n->set.r[0].lo;
-    else if (saved->n)
+    else if (saved->n && c->view == c->task->session->view)
         uid = after ? saved->v[saved->n - 1].hi : saved->v[0].lo;
     else
         return;
@@ -85,17 +86,25 @@ static void emit_within(struct compiler *c, const struct search_node *n)
     k->to = younger ? INT64_MAX : limit + 1;
 }
 
+/* RFC 7377 section 2: for ESEARCH it is no error if message numbers do not exist. */
+static enum resolve how_to_resolve(const struct compiler *c, const struct search_node *n)
+{
+    return n->key == KEY_UID                     ? RESOLVE_UIDS
+           : c->task->command->id == CMD_ESEARCH ? RESOLVE_WITHIN
+                                                 : RESOLVE_NUMBERS;
+}
+
 static void emit_set(struct compiler *c, const struct search_node *n)
 {
     struct judge_key *k = emit(c, SEARCH_UIDS);
-    int rc = view_resolve(c->task->session, c->snap, &n->set, n->key == KEY_UID, &k->uids);
+    int rc = view_resolve(c->view, c->snap, &n->set, how_to_resolve(c, n), &k->uids);
     if (rc)
         c->error = rc;
     /* What is to come is above "5:*"; a lone "*" stays the message that it is now. */
     uint32_t star = n->set.star;
     if (rc == 0 && n->key == KEY_UID && star && star != UINT32_MAX &&
         (c->task->command->search.ret & SEARCH_RETURN_UPDATE))
-        ranges_add(&k->uids, MAX(star, c->task->session->view->uidnext), UINT32_MAX);
+        ranges_add(&k->uids, MAX(star, c->view->uidnext), UINT32_MAX);
 }
 
 static void emit_flag(struct compiler *c, const struct search_node *n)
@@ -227,21 +236,22 @@ static void emit_leaf(struct compiler *c, const struct search_node *n)
 
 /* Depth first without recursion: `stack` holds the nodes between the root and here, with how many
  * of their children have been emitted. */
-struct open_node {
+struct search_open {
     uint32_t node, next_child, done;
 };
 
-static void emit_tree(struct compiler *c, const struct search_node *nodes, struct open_node *stack)
+static void emit_tree(struct compiler *c, const struct search_node *nodes,
+                      struct search_open *stack)
 {
     size_t depth = 0;
-    stack[depth++] = (struct open_node){0, nodes[0].child, 0};
+    stack[depth++] = (struct search_open){0, nodes[0].child, 0};
     while (depth && !c->error) {
-        struct open_node *top = &stack[depth - 1];
+        struct search_open *top = &stack[depth - 1];
         const struct search_node *n = &nodes[top->node];
         if (top->next_child) { /* descend */
             uint32_t child = top->next_child;
             top->next_child = nodes[child].next;
-            stack[depth++] = (struct open_node){child, nodes[child].child, 0};
+            stack[depth++] = (struct search_open){child, nodes[child].child, 0};
             continue;
         }
         if (!n->child)
@@ -258,7 +268,7 @@ static void emit_tree(struct compiler *c, const struct search_node *nodes, struc
 static void find_scope(struct compiler *c, const struct search_node *nodes)
 {
     struct search_program *p = c->program;
-    struct view *v = c->task->session->view;
+    const struct view *v = c->view;
     if (v->uidnext > 1)
         ranges_add(&p->scope, 1, v->uidnext - 1);
     for (uint32_t i = nodes[0].child; i && !c->error; i = nodes[i].next) {
@@ -266,27 +276,36 @@ static void find_scope(struct compiler *c, const struct search_node *nodes)
             continue;
         autoranges set = RANGES_INIT;
         c->error =
-            view_resolve(c->task->session, c->snap, &nodes[i].set, nodes[i].key == KEY_UID, &set);
+            view_resolve(c->view, c->snap, &nodes[i].set, how_to_resolve(c, &nodes[i]), &set);
         ranges_intersect(&p->scope, &set);
     }
 }
 
-int search_compile(struct task *t, struct snap *snap, struct search_program *ret)
+/* The memory of a program, which the next one of the same command takes over. */
+static int take_memory(struct task *t, struct search_program *p)
+{
+    /* Each node becomes at most itself, a NOT and the operator that joins it to its sibling. */
+    size_t nodes = t->command->search.n_nodes, n = nodes * 3;
+    if (p->stack)
+        return 0;
+    p->keys = arena_array(&t->arena, n, sizeof(*p->keys));
+    p->open = arena_array(&t->arena, nodes + 1, sizeof(*p->open));
+    p->stack = arena_alloc(&t->arena, n + 1);
+    return p->keys && p->open && p->stack ? 0 : ERR_LIMIT;
+}
+
+int search_compile(struct task *t, struct view *view, struct snap *snap, struct search_program *ret)
 {
     const struct cmd_search *a = &t->command->search;
-    struct compiler c = {t, snap, ret, a->charset, 0};
-    /* Each node becomes at most itself, a NOT and the operator that joins it to its sibling. */
-    size_t n = (size_t)a->n_nodes * 3;
-    ret->keys = arena_array(&t->arena, n, sizeof(*ret->keys));
-    ret->stack = arena_alloc(&t->arena, n + 1);
-    struct open_node *stack = arena_array(&t->arena, (size_t)a->n_nodes + 1, sizeof(*stack));
-    if (!ret->keys || !ret->stack || !stack)
-        return ERR_LIMIT;
+    struct compiler c = {t, view, snap, ret, a->charset, 0};
+    int rc = take_memory(t, ret);
+    if (rc)
+        return rc;
     if (c.charset.n == 0)
         c.charset = SPAN("UTF-8"); /* RFC 9051 section 6.4.4; a superset of rev1's US-ASCII */
     else if (!charset_known(c.charset))
         return ERR_DENIED;
-    emit_tree(&c, a->nodes, stack);
+    emit_tree(&c, a->nodes, ret->open);
     if (!c.error)
         find_scope(&c, a->nodes);
     if (!c.error && ret->term_count)

@@ -253,13 +253,18 @@ int view_seq_of(struct view *v, struct snap *snap, uint32_t uid, uint32_t *ret_s
 int view_uid_at(struct view *v, struct snap *snap, uint32_t seq, uint32_t *ret_uid) must_check;
 uint32_t view_last_uid(struct view *v, struct snap *snap); /* 0 in an empty mailbox */
 /* A command's set as UID ranges. ERR_INVALID: a sequence number that does not exist. */
-int view_resolve(struct session *s, struct snap *snap, const struct seqset *set, bool uid,
+enum resolve {
+    RESOLVE_NUMBERS,
+    RESOLVE_UIDS,
+    RESOLVE_WITHIN, /* numbers; those that do not exist are left out */
+};
+int view_resolve(struct view *v, struct snap *snap, const struct seqset *set, enum resolve how,
                  struct ranges *ret) must_check;
 
 /* Walks the messages that the client is shown (expunged ones from their ghosts) within UID ranges.
  */
 struct view_walk {
-    struct session *session;
+    struct view *view;
     const struct ranges *uids;
     size_t range;      /* in uids */
     uint32_t next_uid; /* where to go on; survives between slices */
@@ -272,7 +277,7 @@ struct shown {
     bool recent;
     struct row row;
 };
-void view_walk_init(struct view_walk *w, struct session *s, const struct ranges *uids);
+void view_walk_init(struct view_walk *w, struct view *v, const struct ranges *uids);
 int view_cursor_open(struct view_walk *w, struct snap *snap, struct view_cursor **ret) must_check;
 int view_cursor_next(struct view_cursor *c, struct shown *ret) must_check; /* ERR_NOT_FOUND: end */
 void view_cursor_close(struct view_cursor *c);

@@ -27,6 +27,8 @@ bool uidonly_refuses(const struct command *c)
     case CMD_SORT:
     case CMD_THREAD:
         return !c->uid || search_has_numbers(&c->search);
+    case CMD_ESEARCH:
+        return search_has_numbers(&c->search);
     default:
         return (c->desc->forms & CMD_UID) && !c->uid;
     }

@@ -160,11 +160,11 @@ static int resolve_numbers(const struct seqset *set, uint32_t max, struct ranges
     return rc;
 }
 
-static int resolve_seqs(struct view *v, struct snap *snap, const struct seqset *set,
+static int resolve_seqs(struct view *v, struct snap *snap, const struct seqset *set, bool within,
                         struct ranges *ret)
 {
     /* RFC 9051 section 9, seq-number: a number above EXISTS, or "*" in an empty mailbox, is BAD. */
-    if (set->highest > v->exists || (set->star && v->exists == 0))
+    if (!within && (set->highest > v->exists || (set->star && v->exists == 0)))
         return ERR_INVALID;
     autoranges seqs = RANGES_INIT;
     int rc = resolve_numbers(set, v->exists, &seqs);
@@ -182,19 +182,19 @@ static int resolve_seqs(struct view *v, struct snap *snap, const struct seqset *
     return 0;
 }
 
-int view_resolve(struct session *s, struct snap *snap, const struct seqset *set, bool uid,
+int view_resolve(struct view *v, struct snap *snap, const struct seqset *set, enum resolve how,
                  struct ranges *ret)
 {
-    struct view *v = s->view;
     int rc = 0;
     if (v->gone) /* every message has been deleted with the mailbox */
         return 0;
-    if (uid)
+    if (how == RESOLVE_UIDS)
         rc = resolve_numbers(set, view_last_uid(v, snap), ret);
     else
-        rc = resolve_seqs(v, snap, set, ret);
-    if (rc == 0 && set->saved) /* "$": RFC 9051 section 6.4.4.1 */
-        ranges_add_all(ret, &s->saved);
+        rc = resolve_seqs(v, snap, set, how == RESOLVE_WITHIN, ret);
+    /* "$": RFC 9051 section 6.4.4.1; it is about the selected mailbox. */
+    if (rc == 0 && set->saved && v == v->session->view)
+        ranges_add_all(ret, &v->session->saved);
     return rc;
 }
 
@@ -209,9 +209,9 @@ struct view_cursor {
     uint32_t seq; /* of the next message in this range; 0: to be worked out */
 };
 
-void view_walk_init(struct view_walk *w, struct session *s, const struct ranges *uids)
+void view_walk_init(struct view_walk *w, struct view *v, const struct ranges *uids)
 {
-    *w = (struct view_walk){.session = s, .uids = uids};
+    *w = (struct view_walk){.view = v, .uids = uids};
 }
 
 int view_cursor_open(struct view_walk *w, struct snap *snap, struct view_cursor **ret)
@@ -219,7 +219,7 @@ int view_cursor_open(struct view_walk *w, struct snap *snap, struct view_cursor 
     struct view_cursor *c = xnew(struct view_cursor);
     c->walk = w;
     c->snap = snap;
-    int rc = row_cursor_open(snap, w->session->view->mailbox, &c->rows);
+    int rc = row_cursor_open(snap, w->view->mailbox, &c->rows);
     if (rc)
         free(c);
     else
@@ -265,7 +265,7 @@ static uint32_t next_expunged(const struct view *v, uint32_t uid)
 
 static int fill(struct view_cursor *c, uint32_t uid, bool live, struct shown *ret)
 {
-    struct view *v = c->walk->session->view;
+    struct view *v = c->walk->view;
     int rc = 0;
     if (c->seq == 0)
         rc = view_seq_of(v, c->snap, uid, &c->seq);
@@ -286,7 +286,7 @@ static int fill(struct view_cursor *c, uint32_t uid, bool live, struct shown *re
 int view_cursor_next(struct view_cursor *c, struct shown *ret)
 {
     struct view_walk *w = c->walk;
-    struct view *v = w->session->view;
+    struct view *v = w->view;
     while (w->range < w->uids->n && !v->gone) {
         const struct range *r = &w->uids->v[w->range];
         uint32_t pos = MAX(w->next_uid, r->lo);

@@ -39,6 +39,7 @@ static const struct {
     {"UNSELECT", AFTER},
     {"UIDPLUS", AFTER},
     {"ESEARCH", AFTER},
+    {"MULTISEARCH", AFTER},
     {"SEARCHRES", AFTER},
     {"LIST-EXTENDED", AFTER},
     {"LIST-STATUS", AFTER},

@@ -72,6 +72,7 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(MOVE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_copy),
     ROW(REPLACE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_replace),
     ROW(NOTIFY, AUTH_STATES, CMD_PLAIN, parse_notify),
+    ROW(ESEARCH, AUTH_STATES, CMD_PLAIN | CMD_UID, parse_esearch),
     ROW(CANCELUPDATE, CMD_IN_SELECTED, CMD_PLAIN, parse_cancel_update),
 #undef ROW
 };

@@ -76,6 +76,7 @@ enum command_id {
     CMD_NOTIFY,       /* authenticated */
     CMD_CANCELUPDATE, /* selected */
     CMD_THREAD,
+    CMD_ESEARCH, /* authenticated */
     CMD_COUNT,
 };
 
@@ -384,7 +385,11 @@ enum thread_algorithm { /* RFC 5256 section 3; REFS: draft-ietf-morg-inthread */
                         THREAD_REFS,
 };
 
-struct cmd_search {                    /* SEARCH, SORT, THREAD */
+struct notify_group;
+
+struct cmd_search {                     /* SEARCH, SORT, THREAD, ESEARCH */
+    const struct notify_group *sources; /* of ESEARCH: where; none: the selected mailbox */
+    unsigned n_sources;
     enum thread_algorithm thread;      /* of THREAD, else THREAD_NONE */
     const struct sort_criterion *sort; /* of SORT, else NULL */
     unsigned n_sort;
@@ -491,11 +496,12 @@ enum notify_filter {
     NOTIFY_SUBSCRIBED,
     NOTIFY_SUBTREE,
     NOTIFY_MAILBOXES,
+    NOTIFY_SUBTREE_ONE, /* of ESEARCH only (RFC 7377 section 2.2) */
 };
 
 struct notify_group {
     enum notify_filter filter;
-    const struct span *names; /* SUBTREE, MAILBOXES */
+    const struct span *names; /* SUBTREE, SUBTREE-ONE, MAILBOXES */
     unsigned n_names;
     uint32_t events; /* 0: NONE */
 };

@@ -5,7 +5,7 @@ static const struct keyword filters[] = {
     {"SELECTED", NOTIFY_SELECTED},     {"SELECTED-DELAYED", NOTIFY_SELECTED_DELAYED},
     {"INBOXES", NOTIFY_INBOXES},       {"PERSONAL", NOTIFY_PERSONAL},
     {"SUBSCRIBED", NOTIFY_SUBSCRIBED}, {"SUBTREE", NOTIFY_SUBTREE},
-    {"MAILBOXES", NOTIFY_MAILBOXES},
+    {"MAILBOXES", NOTIFY_MAILBOXES},   {"SUBTREE-ONE", NOTIFY_SUBTREE_ONE},
 };
 
 /* The names are longer than those of tables. */
@@ -122,12 +122,10 @@ static int parse_names(struct parse *p, struct notify_group *g)
     return rc;
 }
 
-static int parse_group(struct parse *p, struct cmd_notify *n, struct notify_group *g)
+int parse_filter_mailboxes(struct parse *p, struct notify_group *g)
 {
     struct span name;
-    int rc = parse_byte(p, '(', "a group of events like (SELECTED (MessageNew MessageExpunge))");
-    if (rc == 0)
-        rc = parse_atom(p, "SELECTED, PERSONAL or the like", &name);
+    int rc = parse_atom(p, "SELECTED, PERSONAL or the like", &name);
     if (rc)
         return rc;
     int i = KEYWORD_FIND(filters, name);
@@ -136,8 +134,19 @@ static int parse_group(struct parse *p, struct cmd_notify *n, struct notify_grou
                           parse_excerpt(name).text);
     g->filter = (enum notify_filter)filters[i].value;
     p->after = "the mailbox specifier";
-    if (g->filter == NOTIFY_SUBTREE || g->filter == NOTIFY_MAILBOXES)
+    if (g->filter == NOTIFY_SUBTREE || g->filter == NOTIFY_SUBTREE_ONE ||
+        g->filter == NOTIFY_MAILBOXES)
         rc = parse_names(p, g);
+    return rc;
+}
+
+static int parse_group(struct parse *p, struct cmd_notify *n, struct notify_group *g)
+{
+    int rc = parse_byte(p, '(', "a group of events like (SELECTED (MessageNew MessageExpunge))");
+    if (rc == 0)
+        rc = parse_filter_mailboxes(p, g);
+    if (rc == 0 && g->filter == NOTIFY_SUBTREE_ONE)
+        rc = parse_fail(p, ERR_INVALID, "SUBTREE-ONE is for ESEARCH only");
     if (rc == 0)
         rc = parse_sp(p, "a list of events");
     if (rc == 0)

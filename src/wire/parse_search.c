@@ -517,12 +517,10 @@ int search_keys_parse(struct span text, const struct parse_limits *limits, struc
     return rc ? rc : parse_end(&p);
 }
 
-int parse_search(struct parse *p, struct command *c)
+/* What SEARCH and ESEARCH share, behind a space. */
+static int parse_what_to_search(struct parse *p, struct cmd_search *search)
 {
-    struct cmd_search *search = &c->search;
-    int rc = parse_sp(p, "a SEARCH key");
-    if (rc)
-        return rc;
+    int rc;
     if (take_word(p, SPAN("RETURN"))) {
         rc = parse_return(p, search);
         p->after = "the return options";
@@ -543,6 +541,65 @@ int parse_search(struct parse *p, struct command *c)
             return rc;
     }
     return parse_program(p, search);
+}
+
+int parse_search(struct parse *p, struct command *c)
+{
+    int rc = parse_sp(p, "a SEARCH key");
+    return rc ? rc : parse_what_to_search(p, &c->search);
+}
+
+/* ---- ESEARCH (RFC 7377 section 4) ---- */
+
+/* "(" filter-mailboxes *(SP filter-mailboxes) ")"; no scope options have been defined. */
+static int parse_sources(struct parse *p, struct cmd_search *search)
+{
+    struct grow sources = GROW(struct notify_group, p->limits->max_args, "mailbox specifiers");
+    p->after = "IN";
+    int rc = parse_sp(p, "a list of mailboxes");
+    if (rc == 0)
+        rc = parse_byte(p, '(', "a list of mailboxes like (PERSONAL)");
+    if (rc)
+        return rc;
+    do {
+        if (sources.n && parse_looking_at(p, '('))
+            return parse_fail(p, ERR_INVALID, "no scope options are known here");
+        struct notify_group *g = grow_add(p, &sources);
+        if (!g)
+            return ERR_LIMIT;
+        rc = parse_filter_mailboxes(p, g);
+        if (rc == 0 && g->filter == NOTIFY_SELECTED_DELAYED)
+            rc = parse_fail(p, ERR_INVALID, "SELECTED-DELAYED is for NOTIFY only");
+        if (rc)
+            return rc;
+    } while (parse_take(p, ' '));
+    search->sources = sources.items;
+    search->n_sources = sources.n;
+    return parse_byte(p, ')', "\")\"");
+}
+
+/* Section 2.2: UPDATE and SAVE are about the selected mailbox. */
+static int check_save(struct parse *p, const struct cmd_search *search)
+{
+    for (unsigned i = 0; i < search->n_sources; i++)
+        if (search->sources[i].filter != NOTIFY_SELECTED && (search->ret & SEARCH_RETURN_SAVE))
+            return parse_fail(p, ERR_INVALID, "SAVE goes with SELECTED alone");
+    return 0;
+}
+
+int parse_esearch(struct parse *p, struct command *c)
+{
+    int rc = parse_sp(p, "a SEARCH key");
+    if (rc == 0 && take_word(p, SPAN("IN"))) {
+        rc = parse_sources(p, &c->search);
+        p->after = "the mailboxes";
+        if (rc == 0)
+            rc = parse_sp(p, "a SEARCH key");
+    }
+    c->uid = true; /* section 2.1: it is always about UIDs */
+    if (rc == 0)
+        rc = parse_what_to_search(p, &c->search);
+    return rc ? rc : check_save(p, &c->search);
 }
 
 /* ---- SORT (RFC 5256 section 5, RFC 5267 section 3, RFC 5957 section 5) ---- */

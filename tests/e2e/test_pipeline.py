@@ -213,6 +213,8 @@ COMMANDS = [
     ('SEARCH TEXT "message 3"', 'sel set', 'answer:search'),
     ('UID SEARCH FLAGGED', 'sel set flags', 'answer:search'),
     ('SEARCH RETURN (SAVE) SEEN', 'sel set flags', 'var'),
+    ('ESEARCH IN (mailboxes ({m} {o})) SEEN', 'sel set flags names other', ''),
+    ('ESEARCH RETURN (SAVE) SEEN', 'sel set flags', 'var'),
     ('FETCH $ UID', 'sel set var', ''),
     ('COPY 1:3 {o}', 'sel set flags names', 'other'),
     ('UID COPY 5 {o}', 'sel set flags names', 'other'),
@@ -255,7 +257,7 @@ def text_of(r, box):
     """An answer without what differs between two runs."""
     raw = r.raw.replace(box.encode(), b'BOX').replace(r.tag.encode() + b' ', b'TAG ', 1)
     raw = re.sub(rb'(UIDVALIDITY|APPENDUID|COPYUID) \d+', rb'\1 V', raw)
-    raw = re.sub(rb'\(TAG "[^"]*"\)', b'(TAG)', raw)
+    raw = re.sub(rb'\(TAG "[^"]*"', b'(TAG', raw)
     raw = re.sub(rb' ?\\(Un)?Marked', b'', raw, flags=re.I)
     raw = re.sub(rb' [^\]]*\Z', b'', raw) if r.kind == 'OK' and not r.code else raw
     return raw

@@ -263,10 +263,11 @@ class Response:
         data = list(self.data)
         tag, uid = None, False
         if data and isinstance(data[0], list):
-            name, tag = data.pop(0)
-            if name.upper() != 'TAG':
+            given = data.pop(0)
+            correlators = {n.upper(): v for n, v in zip(given[::2], given[1::2])}
+            if 2 * len(correlators) != len(given) or set(correlators) - {'TAG', 'MAILBOX', 'UIDVALIDITY'}:
                 raise ProtocolError('bad correlator: %r' % self)
-            tag = tag.decode()
+            tag = correlators['TAG'].decode()
         if data and isinstance(data[0], Atom) and data[0].upper() == 'UID':
             uid = True
             data.pop(0)

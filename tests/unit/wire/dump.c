@@ -176,6 +176,19 @@ static void put_node(struct buf *b, const struct search_node *node)
     }
 }
 
+static void put_sources(struct buf *b, const struct cmd_search *s)
+{
+    static const char *const filters[] = {"SELECTED", "DELAYED", "INBOXES",   "PERSONAL",
+                                          "SUBSCR",   "SUBTREE", "MAILBOXES", "SUBTREE-ONE"};
+    for (unsigned i = 0; i < s->n_sources; i++) {
+        buf_printf(b, "%s%s", i ? " " : " IN ", filters[s->sources[i].filter]);
+        for (unsigned k = 0; k < s->sources[i].n_names; k++)
+            put_text(b, s->sources[i].names[k]);
+    }
+    if (s->n_sources)
+        buf_put_lit(b, ";");
+}
+
 /* Depth first along child and next; parents come before their children in the array. */
 static void put_search(struct buf *b, const struct cmd_search *s)
 {
@@ -343,6 +356,10 @@ static void put_arguments(struct buf *b, const struct command *c)
     case CMD_EXPUNGE:
         if (c->uid)
             put_set(b, &c->expunge.set);
+        break;
+    case CMD_ESEARCH:
+        put_sources(b, &c->search);
+        put_search(b, &c->search);
         break;
     case CMD_SEARCH:
         put_search(b, &c->search);

@@ -461,6 +461,36 @@ static void search(void **state)
        "2,4:7,* )");
 }
 
+/* RFC 7377 section 3, and what it says in section 2 */
+static void esearch(void **state)
+{
+    (void)state;
+    OK("tag1 ESEARCH IN (mailboxes \"folder1\" subtree \"folder2\") unseen",
+       "tag1 UID ESEARCH IN MAILBOXES [folder1] SUBTREE [folder2]; AND ( !FLAG (\\Seen) )");
+    OK("tag2 ESEARCH IN (mailboxes \"folder1\" subtree-one \"folder2\") subject \"chad\"",
+       "tag2 UID ESEARCH IN MAILBOXES [folder1] SUBTREE-ONE [folder2]; AND ( SUBJECT [chad] )");
+    OK("tag1 UID ESEARCH FROM \"frobozz\" 1:100",
+       "tag1 UID ESEARCH AND ( FROM [frobozz] SEQ 1:100 )");
+    OK("a ESEARCH IN (selected inboxes personal subscribed mailboxes (a b)) RETURN (MIN COUNT) "
+       "CHARSET UTF-8 ALL",
+       "a UID ESEARCH IN SELECTED INBOXES PERSONAL SUBSCR MAILBOXES [a] [b]; RETURN MIN COUNT; "
+       "[UTF-8] AND ( ALL )");
+    OK("a ESEARCH IN (selected) RETURN (SAVE) ALL",
+       "a UID ESEARCH IN SELECTED; RETURN SAVE; AND ( ALL )");
+    BAD("a ESEARCH", "expected a SEARCH key after ESEARCH");
+    BAD("a ESEARCH IN (personal)", "expected a SEARCH key after the mailboxes");
+    BAD("a ESEARCH IN () ALL", "expected SELECTED, PERSONAL or the like after IN, found \")\"");
+    BAD("a ESEARCH IN (selected-delayed) ALL", "SELECTED-DELAYED is for NOTIFY only");
+    BAD("a ESEARCH IN (foo) ALL", "unknown mailbox specifier \"foo\"");
+    BAD("a ESEARCH IN (personal (x 1)) ALL", "no scope options are known here");
+    BAD("a ESEARCH IN (personal) RETURN (SAVE) ALL", "SAVE goes with SELECTED alone");
+    BAD("a ESEARCH IN (selected personal) RETURN (ALL SAVE) ALL", "SAVE goes with SELECTED alone");
+    BAD("a ESEARCH IN (subtree) ALL", "expected a mailbox name after the mailbox specifier, found "
+                                      "\")\"");
+    BAD("a NOTIFY SET (subtree-one x (MessageNew MessageExpunge))",
+        "SUBTREE-ONE is for ESEARCH only");
+}
+
 static void search_errors(void **state)
 {
     (void)state;
@@ -724,6 +754,7 @@ int main(void)
         cmocka_unit_test(urlauth),
         cmocka_unit_test(append_parts),
         cmocka_unit_test(search),
+        cmocka_unit_test(esearch),
         cmocka_unit_test(search_errors),
         cmocka_unit_test(fetch),
         cmocka_unit_test(fetch_sections),
