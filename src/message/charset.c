@@ -182,7 +182,8 @@ static bool resolve(struct span charset, enum charset_kind *ret_kind, void **ret
     if (!clean_name(charset, name))
         return false;
     const char *to = name;
-    for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
+    bool usual = strcmp(name, "utf-8") == 0 || strcmp(name, "us-ascii") == 0;
+    for (size_t i = 0; i < ARRAY_LEN(aliases) && !usual; i++)
         if (strcmp(name, aliases[i].name) == 0)
             to = aliases[i].to;
     if (strcmp(to, "us-ascii") == 0) {

@@ -6,7 +6,16 @@
 #include "message/derived_int.h"
 #include "message/header_int.h"
 
-enum { SEC_ENVELOPE, SEC_BODY, SEC_STRUCTURE, SEC_FIELDS, SEC_PARTS, SEC_SORT, SEC_CHARSETS };
+enum {
+    SEC_ENVELOPE,
+    SEC_BODY,
+    SEC_STRUCTURE,
+    SEC_FIELDS,
+    SEC_PARTS,
+    SEC_SORT,
+    SEC_CHARSETS,
+    SEC_PREVIEW
+};
 
 bool derived_usable(struct span rec)
 {
@@ -14,7 +23,7 @@ bool derived_usable(struct span rec)
         load_le32(rec.p + 4) != rec.n)
         return false;
     uint32_t at = REC_HEADER;
-    for (size_t i = SEC_ENVELOPE; i <= SEC_SORT; i++) {
+    for (size_t i = SEC_ENVELOPE; i < SEC_PREVIEW; i++) {
         uint32_t end = load_le32(rec.p + 40 + 4 * i);
         if (end < at || end > rec.n)
             return false;
@@ -28,7 +37,7 @@ static bool section(struct span rec, size_t which, struct span *ret)
     if (!derived_usable(rec))
         return false;
     size_t at = which == SEC_ENVELOPE ? REC_HEADER : load_le32(rec.p + 36 + 4 * which);
-    size_t end = which == SEC_CHARSETS ? rec.n : load_le32(rec.p + 40 + 4 * which);
+    size_t end = which == SEC_PREVIEW ? rec.n : load_le32(rec.p + 40 + 4 * which);
     *ret = span_make(rec.p + at, end - at);
     return true;
 }
@@ -46,6 +55,11 @@ int derived_body(struct span rec, struct span *ret)
 int derived_bodystructure(struct span rec, struct span *ret)
 {
     return section(rec, SEC_STRUCTURE, ret) ? 0 : ERR_CORRUPT;
+}
+
+int derived_preview(struct span rec, struct span *ret)
+{
+    return section(rec, SEC_PREVIEW, ret) ? 0 : ERR_CORRUPT;
 }
 
 int derived_info(struct span rec, struct derived_info *ret)

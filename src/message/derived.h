@@ -26,7 +26,7 @@
 #include "base/err.h"
 #include "message/header.h"
 
-#define DERIVED_VERSION 3 /* raise with every change of layout or of what the parser finds */
+#define DERIVED_VERSION 4 /* raise with every change of layout or of what the parser finds */
 
 /* A complete record of this version? (Bounds of the sections are checked, contents are not.) */
 bool derived_usable(struct span rec);
@@ -35,6 +35,8 @@ bool derived_usable(struct span rec);
 int derived_envelope(struct span rec, struct span *ret) must_check;
 int derived_body(struct span rec, struct span *ret) must_check;
 int derived_bodystructure(struct span rec, struct span *ret) must_check;
+/* PREVIEW (RFC 8970): a string in UTF-8, empty if there is nothing to show. */
+int derived_preview(struct span rec, struct span *ret) must_check;
 
 enum derived_blank { DERIVED_BLANK_NONE, DERIVED_BLANK_LF, DERIVED_BLANK_CRLF };
 

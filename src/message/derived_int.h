@@ -1,12 +1,14 @@
-/* message/derived_int.h: the layout of derived records, version 3. All numbers little-endian.
+/* message/derived_int.h: the layout of derived records, version 4. All numbers little-endian.
  *
  *   0  u8  magic 0xD4          1  u8  DERIVED_VERSION      2  u16 flags (REC_*)
  *   4  u32 length of record    8  u64 size of message     16  u64 length of message header
  *  24  i64 sent, UTC          32  i32 sent, day           36  i16 sent, zone   38  u16 parts
- *  40  u32 end of ENVELOPE (which begins at 64)
+ *  40  u32 end of ENVELOPE (which begins at 72)
  *  44  u32 end of BODY        48  u32 end of BODYSTRUCTURE
  *  52  u32 end of fields      56  u32 end of part table
- *  60  u32 end of sort keys; behind them charset names, to the end
+ *  60  u32 end of sort keys
+ *  64  u32 end of charset names    68  u32 zero
+ * and behind the charset names, to the end, the preview as IMAP sends it.
  *
  * Fields: u16 count, u16 zero, u64[2] Bloom filter of the names without an id, u64[2] missing ids
  * (only with REC_MISSING), then for each kept field u16 offset in the data, u8 id, u8 offset of the
@@ -25,7 +27,7 @@
 #include "message/derived.h"
 
 #define REC_MAGIC  0xD4
-#define REC_HEADER 64
+#define REC_HEADER 72
 
 #define REC_BLANK      0x0003 /* enum derived_blank */
 #define REC_NUL        0x0004

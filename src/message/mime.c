@@ -95,6 +95,31 @@ static void pop_frames(struct mime_parser *p, uint32_t keep)
     }
 }
 
+/* The body of part i, which may be what its message's preview is made of, begins. */
+static void begin_preview(struct mime_parser *p, uint32_t i)
+{
+    const struct node *n = &p->nodes[i];
+    uint32_t alternative = PART_NONE;
+    bool enclosed = false;
+    for (uint32_t up = n->parent; up != NODE_NONE; up = p->nodes[up].parent) {
+        enclosed |= p->nodes[up].kind == PART_MESSAGE;
+        if (p->nodes[up].alternative && !enclosed && alternative == PART_NONE)
+            alternative = up;
+    }
+    if (!p->preview)
+        p->preview = preview_new();
+    struct span charset = span_make(p->texts.p + n->charset.at, n->charset.n);
+    p->preview_on = preview_part_begin(p->preview, (enum preview_kind)n->preview,
+                                       (enum part_cte)n->cte, charset, alternative, enclosed);
+    p->preview_node = p->preview_on ? i : NODE_NONE;
+}
+
+static void feed_preview(struct mime_parser *p, struct span s)
+{
+    if (p->preview_on)
+        p->preview_on = preview_part_feed(p->preview, s);
+}
+
 /* The header of the current part ends at offset (lines: line feeds before that), where its body
  * begins. A message/rfc822 goes on with the header of its inner message. */
 static void end_header(struct mime_parser *p, uint64_t offset, uint64_t lines)
@@ -121,6 +146,8 @@ static void end_header(struct mime_parser *p, uint64_t offset, uint64_t lines)
         push_frame(p, i, buf_span(&boundary));
     if (n->kind == PART_MESSAGE)
         begin_part(p, i, true);
+    else if (n->kind == PART_TEXT && n->preview != PREVIEW_NONE)
+        begin_preview(p, i);
 }
 
 /* The body of part i ends at *offset (*lines: line feeds before that). If the line break before the
@@ -134,6 +161,11 @@ static void end_part(struct mime_parser *p, uint32_t i, uint64_t *offset, uint64
     *lines = MAX(*lines, n->body_lines);
     n->body_length = *offset - begin;
     n->body_lines = *lines - n->body_lines;
+    if (p->preview_node == i) {
+        preview_part_end(p->preview);
+        p->preview_node = NODE_NONE;
+        p->preview_on = false;
+    }
     if (n->kind != PART_MULTIPART || n->first_child != NODE_NONE)
         return;
     if (p->full) {
@@ -321,15 +353,19 @@ static void feed_body(struct mime_parser *p, struct span *chunk)
         if (gather_line(p, chunk, &line)) {
             p->line_n = 0;
             p->line_start = true;
-            take_boundary(p, line);
+            if (!take_boundary(p, line))
+                feed_preview(p, span_head(line, LINE_KEEP));
         }
         return;
     }
+    if (p->line_n > 0) /* no boundary after all */
+        feed_preview(p, buf_span(&p->line));
     p->line_n = 0;
     p->line_start = false;
     bool high = p->st.high;
     p->st.high = false;
     size_t n = scan_body(*chunk, look, &p->st);
+    feed_preview(p, span_head(*chunk, n));
     p->high_body |= p->st.high;
     p->st.high |= high;
     p->line_start = chunk->p[n - 1] == '\n';
@@ -362,6 +398,7 @@ void mime_parser_free(struct mime_parser *p)
         buf_done(bufs[i]);
     param_list_done(&p->params);
     address_iter_done(&p->addresses);
+    preview_free(p->preview);
     free(p->nodes);
     free(p->frames);
     free(p);
@@ -394,6 +431,10 @@ void mime_parser_reset(struct mime_parser *p)
     p->has_others = p->root_cut = p->sent_valid = false;
     p->blank = DERIVED_BLANK_NONE;
     p->sent = (struct header_date){0, 0, 0};
+    p->preview_node = NODE_NONE;
+    p->preview_on = false;
+    if (p->preview)
+        preview_reset(p->preview);
     begin_part(p, NODE_NONE, true);
 }
 
@@ -410,8 +451,10 @@ void mime_parser_feed(struct mime_parser *p, struct span chunk)
 void mime_parser_finish(struct mime_parser *p, struct buf *ret_derived)
 {
     if (p->line_n > 0) { /* the last line has no line break */
+        bool in_header = p->in_header;
         p->line_n = 0;
-        take_boundary(p, buf_span(&p->line));
+        if (!take_boundary(p, buf_span(&p->line)) && !in_header)
+            feed_preview(p, buf_span(&p->line));
     }
     while (p->in_header) /* again where that began an inner message */
         end_header(p, p->pos, p->st.lines);

@@ -7,6 +7,7 @@
 #include "message/header_int.h"
 #include "message/mime.h"
 #include "message/param_int.h"
+#include "message/preview_int.h"
 #include "message/scan_int.h"
 
 #define NODE_NONE PART_NONE
@@ -27,6 +28,8 @@ struct node {
     bool opaque;
     bool message_root; /* the message itself or the inside of a message/rfc822 */
     bool digest;       /* multipart/digest: its parts are message/rfc822 by default */
+    bool alternative;  /* multipart/alternative */
+    uint8_t preview;   /* enum preview_kind: its text may be the preview */
     uint64_t header_offset, header_length, body_length;
     uint64_t header_lines, body_lines;
     /* BODYSTRUCTURE without what is known only later (sizes, children). Of a multipart: basic is
@@ -88,6 +91,10 @@ struct mime_parser {
     struct address_iter addresses;
     struct buf scratch;
     struct buf sort; /* sort keys of the message */
+
+    struct preview *preview; /* NULL: no text so far */
+    uint32_t preview_node;   /* the part it reads; NODE_NONE */
+    bool preview_on;         /* and of which it wants more */
 };
 
 struct kept_field {

@@ -1,6 +1,7 @@
 /* Writes the derived record of a message that was parsed. Layout: derived_int.h. */
 #include "base/bytes.h"
 #include "message/derived_int.h"
+#include "message/imapstr_int.h"
 #include "message/mime_int.h"
 
 /* See envelope.c: the limit on addresses, one address beyond it, From up to three times, and the
@@ -16,7 +17,8 @@ size_t mime_record_max(const struct mime_limits *limits)
     size_t root = envelope_max(l) + 8 * (size_t)l->max_header;
     size_t part = 512 + PART_SIZE_W + 42;
     return REC_HEADER + root + 2 * ((size_t)l->max_structure + 8 * (size_t)l->max_header) +
-           l->max_parts * part + 2 * (size_t)l->max_kept + SORTKEYS_MAX + 4096;
+           l->max_parts * part + 2 * (size_t)l->max_kept + SORTKEYS_MAX + 8 * PREVIEW_CHARS_MAX +
+           4096;
 }
 
 static void put_fields(const struct mime_parser *p, bool missing, struct buf *out)
@@ -120,7 +122,7 @@ void record_put(struct mime_parser *p, struct buf *out)
     size_t base = out->n;
     struct text_ref envelope = p->nodes[0].envelope;
     autobuf pool = BUF_INIT(65536);
-    uint32_t ends[6];
+    uint32_t ends[7];
 
     put_u8(out, REC_MAGIC);
     put_u8(out, DERIVED_VERSION);
@@ -132,7 +134,7 @@ void record_put(struct mime_parser *p, struct buf *out)
     put_u32(out, (uint32_t)p->sent.day);
     put_u16(out, (uint16_t)p->sent.zone);
     put_u16(out, (uint16_t)p->n_nodes);
-    buf_put(out, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
+    buf_put(out, (const char[REC_HEADER - 40]){0}, REC_HEADER - 40);
     buf_put(out, p->texts.p + envelope.at, envelope.n);
     ends[0] = (uint32_t)(out->n - base);
     structure_put(p, false, out);
@@ -149,6 +151,8 @@ void record_put(struct mime_parser *p, struct buf *out)
         sortkeys_put(p, &(struct envelope_fields){0}, out);
     ends[5] = (uint32_t)(out->n - base);
     buf_put_span(out, buf_span(&pool));
+    ends[6] = (uint32_t)(out->n - base);
+    imapstr_put(out, p->preview ? preview_result(p->preview) : SPAN_EMPTY);
     if (!buf_ok(out))
         return;
     store_le32(out->p + base + 4, (uint32_t)(out->n - base));

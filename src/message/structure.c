@@ -190,6 +190,7 @@ static void describe_multipart(struct mime_parser *p, struct node *n, struct spa
 {
     size_t before = p->texts.n;
     n->digest = span_ieq(sub, SPAN("digest"));
+    n->alternative = span_ieq(sub, SPAN("alternative"));
     imapstr_put(&p->texts, sub);
     n->basic = text_since(p, before);
     before = p->texts.n;
@@ -370,6 +371,23 @@ static void read_fields(struct mime_parser *p, bool keep, struct mime_fields *m,
         p->has_others = true;
 }
 
+/* The first word of Content-Disposition. */
+static bool is_attachment(struct span disposition)
+{
+    struct span s = span_trim(disposition);
+    size_t n = 0;
+    while (n < s.n && ascii_is_alpha((unsigned char)s.p[n]))
+        n++;
+    return span_ieq(span_head(s, n), SPAN("attachment"));
+}
+
+static enum preview_kind preview_kind_of(struct span sub)
+{
+    return span_ieq(sub, SPAN("plain"))  ? PREVIEW_PLAIN
+           : span_ieq(sub, SPAN("html")) ? PREVIEW_HTML
+                                         : PREVIEW_NONE;
+}
+
 void structure_read_header(struct mime_parser *p, uint32_t i, struct buf *ret_boundary)
 {
     struct node *n = &p->nodes[i];
@@ -387,6 +405,8 @@ void structure_read_header(struct mime_parser *p, uint32_t i, struct buf *ret_bo
     n->kind = (uint8_t)read_type(p, n, m.type, &type, &sub);
     if (n->kind == PART_TEXT || n->kind == PART_MESSAGE_OTHER)
         note_charset(p, n);
+    if (n->kind == PART_TEXT && !is_attachment(m.disposition))
+        n->preview = (uint8_t)preview_kind_of(sub);
     if (n->kind == PART_MULTIPART) {
         note_boundary(p, ret_boundary);
         describe_multipart(p, n, sub, &m);

@@ -4,6 +4,7 @@
 #ifndef IMAP_CHECK_H
 #define IMAP_CHECK_H
 
+#include "base/utf8.h"
 #include "message/derived.h"
 
 #define CHECK(cond)                                                                                \
@@ -229,6 +230,27 @@ static inline const char *ic_body(struct span *s, bool ext, struct span rec, uin
     return NULL;
 }
 
+/* RFC 8970 section 3.3: a string, UTF-8, at most 256 characters; ours has single spaces only. */
+static inline bool ic_preview(struct span s)
+{
+    struct span text = s;
+    if (s.n > 0 && s.p[0] == '"')
+        text = span_make(s.p + 1, s.n - 2);
+    else if (s.n > 0)
+        text = span_skip(s, span_find_byte(s, '\n') + 1);
+    if (!ic_string(&s) || s.n > 0 || !utf8_valid(text))
+        return false;
+    size_t chars = 0, pos = 0;
+    uint32_t c, last = ' ';
+    while (pos < text.n && utf8_next(text, &pos, &c)) {
+        if (c < ' ' || (c == ' ' && last == ' ') || (c >= 0x7F && c < 0xA0))
+            return false;
+        last = c;
+        chars++;
+    }
+    return (chars == 0 || last != ' ') && chars <= 2 * 256; /* quoted: "\\" before some */
+}
+
 /* Everything a record says, checked against the message it is of. */
 static inline const char *check_record(struct span rec, struct span message)
 {
@@ -255,6 +277,8 @@ static inline const char *check_record(struct span rec, struct span message)
     if (e)
         return e;
     CHECK(s.n == 0);
+    CHECK(derived_preview(rec, &s) == 0);
+    CHECK(ic_preview(s));
     for (uint32_t i = 0; i < derived_part_count(rec); i++) {
         struct mime_part p;
         CHECK(derived_part(rec, i, &p) == 0);
