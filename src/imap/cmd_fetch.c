@@ -58,6 +58,8 @@ static const struct {
     {FETCH_ENVELOPE, ITEM_ENVELOPE, "ENVELOPE", SECTION_ALL, true, false},
     {FETCH_BODY, ITEM_BODY, "BODY", SECTION_ALL, true, false},
     {FETCH_BODYSTRUCTURE, ITEM_BODYSTRUCTURE, "BODYSTRUCTURE", SECTION_ALL, true, false},
+    {FETCH_PREVIEW, ITEM_PREVIEW, "PREVIEW", SECTION_ALL, true, false},
+    {FETCH_PREVIEW_LAZY, ITEM_PREVIEW_LAZY, "PREVIEW", SECTION_ALL, false, false},
     {FETCH_RFC822_HEADER, ITEM_SECTION, "RFC822.HEADER", SECTION_HEADER, true, true},
     {FETCH_RFC822_TEXT, ITEM_SECTION, "RFC822.TEXT", SECTION_TEXT, true, true},
     {FETCH_RFC822, ITEM_SECTION, "RFC822", SECTION_ALL, true, true},
@@ -70,6 +72,7 @@ static struct fetch_item *add_item(struct fetch_plan *plan, enum fetch_kind kind
     item->kind = kind;
     plan->needs_derived |= derived;
     plan->needs_message |= message;
+    plan->lazy |= kind == ITEM_PREVIEW_LAZY;
     plan->has_uid |= kind == ITEM_UID;
     plan->has_flags |= kind == ITEM_FLAGS;
     plan->has_modseq |= kind == ITEM_MODSEQ;
@@ -113,6 +116,8 @@ int fetch_plan_make(struct task *t, struct fetch_plan *ret)
 {
     const struct cmd_fetch *a = &t->command->fetch;
     uint32_t atts = a->atts | (t->command->uid && !t->session->uidonly ? FETCH_UID : 0);
+    if (atts & FETCH_PREVIEW)
+        atts &= ~(uint32_t)FETCH_PREVIEW_LAZY;
     ret->plain = a->n_sections == 0;
     ret->items =
         arena_array(&t->arena, ARRAY_LEN(simple_items) + a->n_sections, sizeof(*ret->items));

@@ -29,6 +29,12 @@ static int find_derived(struct session *s, struct snap *snap, uint64_t message_i
     return rc;
 }
 
+static int find_derived_lazily(struct snap *snap, uint64_t message_id, struct span *ret)
+{
+    int rc = snap_derived(snap, message_id, ret);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 /* No such part: NIL for BODY[...] and BINARY[...], 0 for BINARY.SIZE. */
 static void put_absent(struct buf *b, const struct fetch_item *item)
 {
@@ -81,9 +87,10 @@ static int put_part(struct session *s, struct buf **b, struct message_access *m,
 static int put_derived_item(struct buf *b, const struct fetch_item *item, struct span derived)
 {
     struct span text = SPAN_EMPTY;
-    int rc = item->kind == ITEM_ENVELOPE ? derived_envelope(derived, &text)
-             : item->kind == ITEM_BODY   ? derived_body(derived, &text)
-                                         : derived_bodystructure(derived, &text);
+    int rc = item->kind == ITEM_ENVELOPE  ? derived_envelope(derived, &text)
+             : item->kind == ITEM_BODY    ? derived_body(derived, &text)
+             : item->kind >= ITEM_PREVIEW ? derived_preview(derived, &text)
+                                          : derived_bodystructure(derived, &text);
     if (rc)
         return rc;
     put_label(b, item);
@@ -130,7 +137,13 @@ static int put_item(struct session *s, struct buf **b, struct snap *snap, const 
     case ITEM_ENVELOPE:
     case ITEM_BODY:
     case ITEM_BODYSTRUCTURE:
+    case ITEM_PREVIEW:
         return put_derived_item(*b, item, derived);
+    case ITEM_PREVIEW_LAZY: /* RFC 8970 section 4.1: without reading the message */
+        if (derived.n)
+            return put_derived_item(*b, item, derived);
+        buf_put_lit(*b, "PREVIEW NIL");
+        return 0;
     case ITEM_HEADER_FIELDS:
         return put_header_fields(*b, access, item, derived);
     case ITEM_SECTION:
@@ -156,6 +169,8 @@ static int open_access(struct session *s, struct snap *snap, const struct fetch_
         rc = snap_message(snap, m->row.message_id, &ret->where);
     if (rc == 0 && plan->needs_derived)
         rc = find_derived(s, snap, m->row.message_id, made, ret_derived);
+    else if (rc == 0 && plan->lazy)
+        rc = find_derived_lazily(snap, m->row.message_id, ret_derived);
     struct derived_info info;
     if (rc == 0 && plan->needs_message && derived_info(*ret_derived, &info) == 0)
         ret->has_nul = info.has_nul;

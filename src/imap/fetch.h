@@ -17,6 +17,8 @@ enum fetch_kind {
     ITEM_ENVELOPE,
     ITEM_BODY,
     ITEM_BODYSTRUCTURE,
+    ITEM_PREVIEW,
+    ITEM_PREVIEW_LAZY,  /* NIL if it is not at hand */
     ITEM_SECTION,       /* BODY[...], RFC822, RFC822.HEADER, RFC822.TEXT */
     ITEM_HEADER_FIELDS, /* BODY[HEADER.FIELDS ...] and .NOT */
     ITEM_BINARY,
@@ -39,6 +41,7 @@ struct fetch_plan {
     struct fetch_item *items;
     size_t count;
     bool needs_derived, needs_message;
+    bool lazy; /* wants the derived record if it is there */
     bool sets_seen;
     bool has_uid, has_flags, has_modseq;
     bool plain; /* nothing but what rows have */

@@ -80,6 +80,7 @@ static const struct {
     {"CONTEXT=SORT", AFTER},
     {"UIDONLY", AFTER},
     {"PARTIAL", AFTER},
+    {"PREVIEW", AFTER},
     {"UIDBATCHES", AFTER},
     {"SAVEDATE", AFTER},
     {"SAVELIMIT=", AFTER | WITH_SAVE_LIMIT},

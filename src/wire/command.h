@@ -417,6 +417,8 @@ enum fetch_att {
     FETCH_EMAILID = 1 << 11,      /* RFC 8474 section 5.3 */
     FETCH_THREADID = 1 << 12,
     FETCH_SAVEDATE = 1 << 13, /* RFC 8514 section 4.2 */
+    FETCH_PREVIEW = 1 << 14,  /* RFC 8970 section 3.1 */
+    FETCH_PREVIEW_LAZY = 1 << 15,
 };
 
 enum section_kind { SECTION_BODY, SECTION_BINARY, SECTION_BINARY_SIZE };

@@ -16,6 +16,7 @@ static const struct keyword attributes[] = {
     {"EMAILID", FETCH_EMAILID},
     {"THREADID", FETCH_THREADID},
     {"SAVEDATE", FETCH_SAVEDATE},
+    {"PREVIEW", FETCH_PREVIEW},
 };
 
 static const struct keyword macros[] = {
@@ -226,6 +227,28 @@ static int unknown_item(struct parse *p, struct span name)
     return parse_fail(p, ERR_INVALID, "unknown FETCH item \"%s\"", parse_excerpt(name).text);
 }
 
+/* RFC 8970 section 6: [SP "(" preview-mod *(SP preview-mod) ")"]. Behind a bare "PREVIEW" the
+ * parenthesis may also begin the modifiers of FETCH: only "(LAZY" is the item's. */
+static int parse_preview(struct parse *p, uint32_t *ret)
+{
+    const char *start = p->p;
+    *ret = FETCH_PREVIEW;
+    if (!parse_take(p, ' ') || !parse_take(p, '(') ||
+        !span_ieq(parse_run(p, CH_NAME), SPAN("LAZY"))) {
+        p->p = start;
+        return 0;
+    }
+    *ret = FETCH_PREVIEW_LAZY;
+    p->after = "LAZY";
+    while (parse_take(p, ' ')) {
+        struct span name = parse_run(p, CH_NAME);
+        if (!span_ieq(name, SPAN("LAZY")))
+            return parse_fail(p, ERR_INVALID, "unknown modifier \"%s\" of PREVIEW",
+                              parse_excerpt(name).text);
+    }
+    return parse_byte(p, ')', "\")\"");
+}
+
 static int parse_item(struct parse *p, struct cmd_fetch *fetch, struct grow *found)
 {
     struct span name = parse_run(p, CH_NAME);
@@ -247,8 +270,11 @@ static int parse_item(struct parse *p, struct cmd_fetch *fetch, struct grow *fou
                               parse_excerpt(name).text, parse_excerpt(name).text);
         return unknown_item(p, name);
     }
-    fetch->atts |= attributes[i].value;
-    return 0;
+    uint32_t att = attributes[i].value;
+    int rc = att == FETCH_PREVIEW ? parse_preview(p, &att) : 0;
+    fetch->atts |= att;
+    p->after = "a FETCH item";
+    return rc;
 }
 
 /* A macro stands alone (RFC 9051 6.4.5), but clients put it into parentheses, too: harmless if it

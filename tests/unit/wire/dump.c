@@ -231,8 +231,9 @@ static void put_search(struct buf *b, const struct cmd_search *s)
 static void put_fetch(struct buf *b, const struct cmd_fetch *f)
 {
     static const char *const atts[] = {
-        "UID",  "FLAGS",         "INTERNALDATE", "RFC822.SIZE",   "ENVELOPE",
-        "BODY", "BODYSTRUCTURE", "RFC822",       "RFC822.HEADER", "RFC822.TEXT",
+        "UID",           "FLAGS",    "INTERNALDATE",  "RFC822.SIZE",  "ENVELOPE", "BODY",
+        "BODYSTRUCTURE", "RFC822",   "RFC822.HEADER", "RFC822.TEXT",  "MODSEQ",   "EMAILID",
+        "THREADID",      "SAVEDATE", "PREVIEW",       "PREVIEW-LAZY",
     };
     put_set(b, &f->set);
     put_bits(b, f->atts, atts, ARRAY_LEN(atts));

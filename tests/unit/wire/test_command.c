@@ -554,6 +554,19 @@ static void fetch_sections(void **state)
 {
     (void)state;
     OK("a FETCH 1 BODY[]", "a FETCH 1 BODY[] seen");
+    /* RFC 8970 section 6 */
+    OK("a FETCH 1 PREVIEW", "a FETCH 1 PREVIEW");
+    OK("a FETCH 1 (preview UID)", "a FETCH 1 UID PREVIEW");
+    OK("a FETCH 1 PREVIEW (LAZY)", "a FETCH 1 PREVIEW-LAZY");
+    OK("a FETCH 1:4 (ENVELOPE PREVIEW (lazy lazy) FLAGS)",
+       "a FETCH 1:4 FLAGS ENVELOPE PREVIEW-LAZY");
+    OK("a FETCH 1 PREVIEW (CHANGEDSINCE 7)", "a FETCH 1 MODSEQ PREVIEW");
+    OK("a FETCH 1 PREVIEW (LAZY) (CHANGEDSINCE 7)", "a FETCH 1 MODSEQ PREVIEW-LAZY");
+    OK("a FETCH 1 (PREVIEW PREVIEW (LAZY))", "a FETCH 1 PREVIEW PREVIEW-LAZY");
+    BAD("a FETCH 1 (PREVIEW (FAST))",
+        "expected a FETCH item after a FETCH item, found \"(FAST))\"");
+    BAD("a FETCH 1 (PREVIEW (LAZY FAST))", "unknown modifier \"FAST\" of PREVIEW");
+    BAD("a FETCH 1 (PREVIEW (LAZY", "expected \")\" after LAZY");
     OK("a FETCH 1 BODY.PEEK[]<0.2048>", "a FETCH 1 peek BODY[]<0>2048");
     OK("a FETCH 1 BODY[1.2.3]", "a FETCH 1 BODY[1.2.3] seen");
     OK("a FETCH 1 (body.peek[1.mime] body.peek[TEXT] body.peek[4.1.header] UID)",
