@@ -53,6 +53,23 @@ int charset_key_to_utf8(struct span charset, struct span key, struct buf *out) m
 /* Names for the BADCHARSET response code (of all those known, the usual ones). */
 extern const char *const charset_names[]; /* ends with NULL */
 
+/* The other way: UTF-8 to a charset, streaming in whole characters. */
+struct charset_encoder {
+    void *iconv; /* NULL: the target is UTF-8 */
+    bool replaces;
+    struct buf replacement; /* UTF-8; maybe empty */
+};
+
+/* replacement: UTF-8, stands for what the charset does not have (at most 64 octets); p NULL: none.
+ * 0; ERR_NOT_FOUND: the charset is not known; ERR_INVALID: it does not have the replacement either.
+ * Holds nothing then. */
+int charset_encoder_init(struct charset_encoder *e, struct span charset,
+                         struct span replacement) must_check;
+/* ERR_INVALID: there is a character that the charset does not have, and no replacement. */
+int charset_encode(struct charset_encoder *e, struct span utf8, struct buf *out) must_check;
+void charset_encode_finish(struct charset_encoder *e, struct buf *out); /* may be used again then */
+void charset_encoder_done(struct charset_encoder *e);
+
 size_t ascii_prefix(struct span s); /* length of the prefix of bytes < 0x80 */
 
 #endif

@@ -2,6 +2,7 @@
 #include "message/charset.h"
 #include "message/decode.h"
 #include "message/header.h"
+#include "message/header_int.h"
 
 struct word {
     struct span charset;
@@ -34,6 +35,18 @@ static bool word_at(struct span s, bool *no_end, struct word *ret)
     *ret = (struct word){star == SPAN_NPOS ? charset : span_head(charset, star), enc,
                          span_make(s.p + text, end), text + end + 2};
     return true;
+}
+
+size_t header_word_at(struct span s, struct span *ret_charset)
+{
+    bool no_end = false;
+    struct word w;
+    s = span_head(s, 4096);
+    if (!span_starts(s, SPAN("=?")) || !word_at(s, &no_end, &w) ||
+        span_find_byte(span_head(s, w.length), '\n') != SPAN_NPOS)
+        return 0;
+    *ret_charset = w.charset;
+    return w.length;
 }
 
 static int hex_digit(char c)

@@ -17,4 +17,8 @@ struct header_set_name {
     struct name_bits bits;
 };
 
+/* encword.c: the length of the encoded word (RFC 2047) that s begins with, on one line and of usual
+ * length, and its charset without a language; 0 if it is none. */
+size_t header_word_at(struct span s, struct span *ret_charset);
+
 #endif

@@ -2,6 +2,7 @@
  * two bytes of the input choose encoding, charset, chunk size and needle. */
 #include "message/casemap.h"
 #include "message/charset.h"
+#include "message/convert.h"
 #include "message/decode.h"
 #include "message/header.h"
 #include "message/textmatch.h"
@@ -113,6 +114,32 @@ static void header_values(struct span in)
     needle_free(n);
 }
 
+/* To another charset, as CONVERT does it; lines that are made are not long. */
+static void converted(enum part_cte cte, const char *charset, struct span in, size_t chunk)
+{
+    static const char *const targets[] = {"utf-8", "koi8-r", "iso-2022-jp", "utf-16", "gb18030"};
+    const char *name = targets[chunk % ARRAY_LEN(targets)];
+    struct charset_encoder to;
+    struct convert_text c;
+    autobuf whole = BUF_INIT(BUF_UNLIMITED), pieces = BUF_INIT(BUF_UNLIMITED);
+    for (int k = 0; k < 2; k++) {
+        size_t n = k ? chunk : SIZE_MAX;
+        struct buf *out = k ? &pieces : &whole;
+        REQUIRE(charset_encoder_init(&to, span_str(name), SPAN("?")) == 0);
+        REQUIRE(convert_text_init(&c, cte, span_str(charset), chunk & 2, &to) == 0);
+        for (struct span rest = in; rest.n > 0; rest = span_skip(rest, n))
+            REQUIRE(convert_text_feed(&c, span_head(rest, n), out) == 0);
+        REQUIRE(convert_text_finish(&c, out) == 0);
+        convert_text_done(&c);
+    }
+    REQUIRE(span_eq(buf_span(&whole), buf_span(&pieces)));
+    buf_reset(&whole);
+    REQUIRE(charset_encoder_init(&to, span_str(name), SPAN("?")) == 0);
+    REQUIRE(convert_header(in, span_str(name), &to, &whole) == 0);
+    charset_encoder_done(&to);
+    REQUIRE(whole.n < 64 * in.n + 64);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
@@ -121,6 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t chunk = 1 + (data[1] & 15);
     size_t key = MIN((size_t)(data[1] >> 4), in.n);
     texts((data[0] & 15) % CTE_UNKNOWN, charsets[data[0] >> 4], in, chunk, span_head(in, key));
+    converted((data[0] & 15) % CTE_UNKNOWN, charsets[data[0] >> 4], in, chunk);
     header_values(in);
     return 0;
 }
