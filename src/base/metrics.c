@@ -41,7 +41,8 @@ static const char *const command_names[] = {
     "GETACL",   "MYRIGHTS",     "LISTRIGHTS",   "SETACL",    "DELETEACL",   "IDLE",
     "COMPRESS", "CHECK",        "CLOSE",        "UNSELECT",  "UIDBATCHES",  "EXPUNGE",
     "SEARCH",   "SORT",         "FETCH",        "STORE",     "COPY",        "MOVE",
-    "REPLACE",  "NOTIFY",       "CANCELUPDATE", "THREAD",    "ESEARCH",     NULL,
+    "REPLACE",  "NOTIFY",       "CANCELUPDATE", "THREAD",    "ESEARCH",     "CONVERSIONS",
+    "CONVERT",  NULL,
 };
 
 #define LABEL_NONE      "", none_names

@@ -63,6 +63,8 @@ static const struct command_row {
     {CMD_THREAD, cmd_search, .reads = READ_MAIL},
     {CMD_ESEARCH, cmd_esearch, .reads = READ_MAIL | RES_NAMES | RES_SUBSCRIPTIONS},
     {CMD_FETCH, cmd_fetch, .reads = READ_MAIL},
+    {CMD_CONVERSIONS, cmd_conversions},
+    {CMD_CONVERT, cmd_convert, .reads = READ_MAIL},
     {CMD_STORE, cmd_store, .reads = READ_MAIL, .writes = RES_FLAGS | RES_COUNTS},
     {CMD_COPY, cmd_copy, .reads = RES_MESSAGES | RES_FLAGS | RES_NAMES,
      .writes = RES_ADDED | RES_COUNTS},
@@ -147,7 +149,11 @@ task_step *command_prepare(struct task *t, struct effects *ret)
         search_effects(c, t->session->rev2, ret);
     else if (c->id == CMD_FETCH)
         fetch_effects(c, ret);
-    else if (c->id == CMD_STORE) {
+    else if (c->id == CMD_CONVERT) {
+        ret->no_expunge = !c->uid; /* RFC 5259 section 6 */
+        ret->quiet = true;
+        set_effects(&c->convert.set, c->uid, ret);
+    } else if (c->id == CMD_STORE) {
         ret->no_expunge = !c->uid;
         ret->quiet = true;
         set_effects(&c->store.set, c->uid, ret);

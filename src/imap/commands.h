@@ -73,5 +73,7 @@ enum step cmd_move(struct task *t);
 enum step cmd_fetch(struct task *t);
 enum step cmd_search(struct task *t);
 enum step cmd_esearch(struct task *t);
+enum step cmd_conversions(struct task *t);
+enum step cmd_convert(struct task *t);
 
 #endif

@@ -15,9 +15,8 @@ static void put_label(struct buf *b, const struct fetch_item *item)
     buf_put_byte(b, ' ');
 }
 
-/* The record, from the index or recomputed into `made`. */
-static int find_derived(struct session *s, struct snap *snap, uint64_t message_id, struct buf *made,
-                        struct span *ret)
+int fetch_derived(struct session *s, struct snap *snap, uint64_t message_id, struct buf *made,
+                  struct span *ret)
 {
     int rc = snap_derived(snap, message_id, ret);
     metric_add(METRIC_DERIVED + (rc ? METRIC_CACHE_MISS : METRIC_CACHE_HIT), 1);
@@ -168,7 +167,7 @@ static int open_access(struct session *s, struct snap *snap, const struct fetch_
     if (plan->needs_message)
         rc = snap_message(snap, m->row.message_id, &ret->where);
     if (rc == 0 && plan->needs_derived)
-        rc = find_derived(s, snap, m->row.message_id, made, ret_derived);
+        rc = fetch_derived(s, snap, m->row.message_id, made, ret_derived);
     else if (rc == 0 && plan->lazy)
         rc = find_derived_lazily(snap, m->row.message_id, ret_derived);
     struct derived_info info;

@@ -63,6 +63,10 @@ int fetch_message(struct task *t, const struct fetch_plan *plan, struct snap *sn
                   const struct shown *m, bool with_flags, struct fetch_trouble *trouble,
                   struct buf **b) must_check;
 
+/* The derived record, from the index or recomputed into `made`. */
+int fetch_derived(struct session *s, struct snap *snap, uint64_t message_id, struct buf *made,
+                  struct span *ret) must_check;
+
 /* fetch_data.c: the bytes of a section. */
 struct message_access {
     struct account *account;

@@ -23,6 +23,8 @@ bool uidonly_refuses(const struct command *c)
     case CMD_SELECT:
     case CMD_EXAMINE:
         return c->select.match_seqs.n > 0; /* section 3.4 */
+    case CMD_CONVERT:                      /* its answers, RFC 5259, have message numbers */
+        return true;
     case CMD_SEARCH:
     case CMD_SORT:
     case CMD_THREAD:

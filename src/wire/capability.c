@@ -81,6 +81,7 @@ static const struct {
     {"UIDONLY", AFTER},
     {"PARTIAL", AFTER},
     {"PREVIEW", AFTER},
+    {"CONVERT", AFTER},
     {"UIDBATCHES", AFTER},
     {"SAVEDATE", AFTER},
     {"SAVELIMIT=", AFTER | WITH_SAVE_LIMIT},

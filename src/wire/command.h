@@ -76,7 +76,9 @@ enum command_id {
     CMD_NOTIFY,       /* authenticated */
     CMD_CANCELUPDATE, /* selected */
     CMD_THREAD,
-    CMD_ESEARCH, /* authenticated */
+    CMD_ESEARCH,     /* authenticated */
+    CMD_CONVERSIONS, /* authenticated */
+    CMD_CONVERT,
     CMD_COUNT,
 };
 
@@ -465,6 +467,37 @@ struct cmd_store {
     struct wire_flags flags;
 };
 
+struct cmd_conversions {  /* RFC 5259 section 5.1 */
+    struct span from, to; /* "*", "type/" followed by "*", or "type/subtype" */
+};
+
+struct convert_param {
+    struct span name, value;
+};
+
+enum convert_kind {
+    CONVERT_STRUCTURE, /* BODYPARTSTRUCTURE */
+    CONVERT_BINARY,
+    CONVERT_SIZE,
+    CONVERT_AVAILABLE,
+    CONVERT_HEADER,
+    CONVERT_MIME,
+};
+
+struct convert_item {
+    enum convert_kind kind;
+    struct fetch_section section;
+};
+
+struct cmd_convert { /* RFC 5259 section 6 */
+    struct seqset set;
+    struct span type; /* "text/plain"; empty: NIL, the default conversion */
+    unsigned n_params, n_items;
+    const struct convert_param *params;
+    const struct convert_item *items;
+    bool uid; /* is asked for */
+};
+
 struct cmd_uidbatches { /* RFC 10022 */
     uint32_t size;
     uint32_t first, last; /* of the batches; 1 and UINT32_MAX without */
@@ -583,6 +616,8 @@ struct command {
         struct cmd_notify notify;
         struct cmd_cancel cancel;
         struct cmd_uidbatches uidbatches;
+        struct cmd_conversions conversions;
+        struct cmd_convert convert;
         struct span compress; /* the mechanism (RFC 4978) */
         struct cmd_acl acl;
         struct cmd_quota quota;

@@ -136,7 +136,7 @@ static int parse_partial(struct parse *p, struct fetch_section *s)
 }
 
 /* Behind "BODY[". */
-static int parse_section(struct parse *p, struct fetch_section *s)
+int parse_section(struct parse *p, struct fetch_section *s)
 {
     bool text = true;
     int rc = 0;

@@ -126,6 +126,10 @@ int parse_language(struct parse *p, struct command *c);
 int parse_enable(struct parse *p, struct command *c);
 int parse_compress(struct parse *p, struct command *c);
 int parse_uidbatches(struct parse *p, struct command *c);
+int parse_conversions(struct parse *p, struct command *c);
+int parse_convert(struct parse *p, struct command *c);
+/* Behind "BODY[" or "BINARY[", by s->kind; "]" and <partial> are taken. */
+int parse_section(struct parse *p, struct fetch_section *s);
 int parse_id(struct parse *p, struct command *c);
 int parse_one_mailbox(struct parse *p, struct command *c);
 int parse_select(struct parse *p, struct command *c);

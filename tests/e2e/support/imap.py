@@ -59,7 +59,7 @@ def q(text):
     return b'"' + text.replace(b'\\', b'\\\\').replace(b'"', b'\\"') + b'"'
 
 
-SECTION = re.compile(rb'(?:BODY|BINARY|BINARY\.SIZE)\[[^\[\]()" {]*(?: \((?:[^()"{]|"(?:[^"\\]|\\.)*")*\))?\](?:<\d+>)?',
+SECTION = re.compile(rb'(?:BODY|BINARY|BINARY\.SIZE|BODYPARTSTRUCTURE|AVAILABLECONVERSIONS)\[[^\[\]()" {]*(?: \((?:[^()"{]|"(?:[^"\\]|\\.)*")*\))?\](?:<\d+>)?',
                      re.I)
 QUOTED = re.compile(rb'"((?:[^"\\\r\n\0]|\\["\\])*)"')
 LITERAL = re.compile(rb'~?\{(\d+)\}\r\n')
@@ -165,7 +165,7 @@ class Parser:
 
 
 STATUS_KINDS = ('OK', 'NO', 'BAD', 'BYE', 'PREAUTH')
-NUMBERED = ('EXISTS', 'RECENT', 'EXPUNGE', 'FETCH', 'UIDFETCH')
+NUMBERED = ('EXISTS', 'RECENT', 'EXPUNGE', 'FETCH', 'UIDFETCH', 'CONVERTED')
 TEXT = re.compile(rb'[^\r\n\0]+\Z')
 
 

@@ -246,6 +246,25 @@ static void put_fetch(struct buf *b, const struct cmd_fetch *f)
     buf_put_str(b, f->sets_seen ? " seen" : "");
 }
 
+static void put_convert(struct buf *b, const struct cmd_convert *a)
+{
+    static const char *const kinds[] = {"STRUCTURE", "BINARY", "SIZE",
+                                        "AVAILABLE", "HEADER", "MIME"};
+    put_set(b, &a->set);
+    buf_put_str(b, a->type.n ? " " : " NIL");
+    buf_put_span(b, a->type);
+    for (unsigned i = 0; i < a->n_params; i++)
+        buf_printf(b, " [" SPAN_FMT "=" SPAN_FMT "]", SPAN_ARG(a->params[i].name),
+                   SPAN_ARG(a->params[i].value));
+    buf_put_str(b, a->uid ? " UID" : "");
+    for (unsigned i = 0; i < a->n_items; i++) {
+        buf_printf(b, " %s:", kinds[a->items[i].kind]);
+        write_section_name(b, &a->items[i].section, true);
+        if (a->items[i].section.has_partial)
+            buf_put_u64(b, a->items[i].section.length);
+    }
+}
+
 static void put_list(struct buf *b, const struct cmd_list *l)
 {
     static const char *const select[] = {"SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"};
@@ -367,6 +386,13 @@ static void put_arguments(struct buf *b, const struct command *c)
         break;
     case CMD_FETCH:
         put_fetch(b, &c->fetch);
+        break;
+    case CMD_CONVERSIONS:
+        put_text(b, c->conversions.from);
+        put_text(b, c->conversions.to);
+        break;
+    case CMD_CONVERT:
+        put_convert(b, &c->convert);
         break;
     case CMD_STORE:
         put_set(b, &c->store.set);

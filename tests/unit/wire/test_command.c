@@ -82,6 +82,40 @@ static void simple(void **state)
     OK("b1 UIDBATCHES 1000", "b1 UIDBATCHES");
     BAD("a UIDBATCHES 1000 1", "expected a range of batches after the size of a batch");
     BAD("a UIDBATCHES 0", "numbers of UIDBATCHES are from 1 to 4294967295");
+    /* RFC 5259 */
+    OK("a CONVERSIONS \"image/gif\" \"image/jpeg\"", "a CONVERSIONS [image/gif] [image/jpeg]");
+    OK("d CONVERSIONS \"image/*\" \"text/*\"", "d CONVERSIONS [image/*] [text/*]");
+    OK("d CONVERSIONS text/plain \"*\"", "d CONVERSIONS [text/plain] [*]");
+    BAD("a CONVERSIONS text \"*\"", "\"text\" is no media type");
+    BAD("a CONVERSIONS \"*/*\" \"*\"", "\"*/*\" is no media type");
+    BAD("a CONVERSIONS text/plain", "expected a media type after a media type");
+    OK("a001 CONVERT 2 (\"APPLICATION/PDF\") BINARY[3]",
+       "a001 CONVERT 2 APPLICATION/PDF BINARY:BINARY[3]");
+    OK("b001 UID CONVERT 2 (\"text/plain\" (\"charset\" \"us-ascii\" "
+       "\"unknown-character-replacement\" \"?\")) (UID BINARY[3] BODYPARTSTRUCTURE[3])",
+       "b001 UID CONVERT 2 text/plain [charset=us-ascii] [unknown-character-replacement=?] UID "
+       "BINARY:BINARY[3] STRUCTURE:BINARY.SIZE[3]");
+    OK("c001 CONVERT 2 (\"TEXT/PLAIN\" (CHARSET us-ascii)) BINARY[4]<2001.1000>",
+       "c001 CONVERT 2 TEXT/PLAIN [CHARSET=us-ascii] BINARY:BINARY[4]<2001>1000");
+    OK("D002 CONVERT 2 (NIL (\"CHARSET\" \"utf-8\")) BODY[HEADER]",
+       "D002 CONVERT 2 NIL [CHARSET=utf-8] HEADER:BODY[HEADER]");
+    OK("D012 CONVERT 1:* (NIL) (BODY[1.MIME] body[2.1.header] AVAILABLECONVERSIONS[2] "
+       "binary.size[])",
+       "D012 CONVERT 1:* NIL MIME:BODY[1.MIME] HEADER:BODY[2.1.HEADER] AVAILABLE:BINARY.SIZE[2] "
+       "SIZE:BINARY.SIZE[]");
+    BAD("a CONVERT 2 (\"text\") BINARY[3]", "\"text\" is no media type");
+    BAD("a CONVERT 2 (\"text/*\") BINARY[3]", "\"text/*\" is no media type");
+    BAD("a CONVERT 2 (text/plain) BINARY[3]",
+        "expected a quoted media type or NIL after the sequence set, found \"/plain)\"");
+    BAD("a CONVERT 2 (NIL (charset)) BINARY[3]",
+        "expected its value after a conversion parameter, found \"))\"");
+    BAD("a CONVERT 2 (NIL) ()", "expected a CONVERT item after the target, found \")\"");
+    BAD("a CONVERT 2 (NIL) FLAGS", "unknown CONVERT item \"FLAGS\"");
+    BAD("a CONVERT 2 (NIL) BODY[TEXT]", "CONVERT has BODY of HEADER and MIME only");
+    BAD("a CONVERT 2 (NIL) BODY[HEADER]<0.5>", "CONVERT has BODY of HEADER and MIME only");
+    BAD("a CONVERT 2 (NIL) BODY[HEADER.FIELDS (To)]", "CONVERT has BODY of HEADER and MIME only");
+    BAD("a CONVERT 2 (NIL) BINARY[TEXT]", "expected a part number after BINARY[, found \"TEXT]\"");
+    BAD("a CONVERT 2 (NIL)", "expected CONVERT items after the target");
     BAD("a COMPRESS", "expected a mechanism after COMPRESS");
     BAD("a COMPRESS LZ4", "the only mechanism of COMPRESS here is DEFLATE");
     OK("A202 EXPUNGE", "A202 EXPUNGE");
@@ -91,8 +125,8 @@ static void simple(void **state)
     BAD("a UID EXPUNGE", "expected a sequence set after EXPUNGE");
     BAD("a FOO", "unknown command \"FOO\"");
     BAD("a XYZ 1 2", "unknown command \"XYZ\"");
-    BAD("a UID",
-        "expected COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or THREAD after UID");
+    BAD("a UID", "expected CONVERT, COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or "
+                 "THREAD after UID");
     BAD("a UID NOOP", "unknown command \"UID NOOP\"");
     BAD("a UID UID FETCH 1 FLAGS", "unknown command \"UID UID\"");
     BAD("a \x01\xff\"", "unknown command \"??\"\"");
