@@ -2,8 +2,9 @@
 another user's commands take less than 50 ms, all but one in a hundred.
 
 Each test has a server of its own, a witness who works beside the attack, and bounds on what memory and processor time
-the server takes. On a machine where the witness is slower than that with nobody else there, the bound is relative to
-that."""
+the server takes. On a machine that has other work to do, or where the witness is slower than that with nobody else
+there, the bound is in proportion."""
+import os
 import resource
 import select
 import socket
@@ -33,6 +34,7 @@ class Attack:
         self.server, self.bound, self.cpu_bound = server, memory, cpu
 
     def __enter__(self):
+        self.busy = max(1.0, os.getloadavg()[0] / os.cpu_count())
         with Witness(self.server, 'alone') as w:
             time.sleep(0.7 * SLOW)
         self.alone = w.worst(0.99)
@@ -59,7 +61,7 @@ class Attack:
         self.witness.__exit__(*args)
         if args[0]:
             return
-        took, allowed = self.witness.worst(0.99), max(LATENCY * SLOW, 4 * self.alone)
+        took, allowed = self.witness.worst(0.99), max(LATENCY * SLOW * self.busy, 4 * self.alone)
         print('witness: %d commands, 99 %% within %.1f ms (alone %.1f), all within %.1f ms; memory +%.1f MB; cpu %.2f s' % (
             len(self.witness.times), 1e3 * took, 1e3 * self.alone, 1e3 * self.witness.times[-1],
             (self.peak - self.before) / MB, cpu))
@@ -429,11 +431,12 @@ def test_names_of_every_octet(own_server):
                 for name in (b'o' + bytes([octet]), b'a' + bytes([octet]) + b'b', bytes([octet]) * 3 + b'/x'):
                     r = c.cmd(b'CREATE ', LitPlus(name))
                     assert r.status in ('OK', 'NO', 'BAD'), (name, r)
-                    if r.status == 'OK':
+                    exists = r.status == 'OK' or r.code == 'ALREADYEXISTS'
+                    if exists:
                         assert c.cmd(b'STATUS ', LitPlus(name), ' (MESSAGES)').status == 'OK', name
                     if octet not in b'\r\n"\\' and octet < 128:
                         again = c.cmd(b'STATUS "' + name + b'" (MESSAGES)').status
-                        assert again == 'OK' if r.status == 'OK' else again in ('NO', 'BAD'), (name, r)
+                        assert again == 'OK' if exists else again in ('NO', 'BAD'), (name, r)
         assert len(c.ok('LIST "" "*"').names()) > 100
 
 
