@@ -115,7 +115,7 @@ def close_all(sockets):
 def test_connections_that_never_log_in(own_server):
     """10,000 of them: the oldest are closed for new ones; whoever has a password gets in."""
     n = min(10000, files(12000) - 1000) if not SANITIZED else 1500
-    with Attack(own_server, 100 * MB, 10) as attack:
+    with Attack(own_server, 60 * MB, 10) as attack:
         for _ in attack.rounds():
             sockets = []
             try:
@@ -134,7 +134,7 @@ def test_connections_that_never_log_in(own_server):
 def test_half_open_tls(own_server):
     """The beginning of a ClientHello, and then silence: closed in time."""
     hello = bytes.fromhex('16030100c8010000c40303') + bytes(20)
-    with Attack(own_server, 60 * MB, 60) as attack:
+    with Attack(own_server, 60 * MB, 5) as attack:
         sockets = flood(own_server, 500, own_server.imaps, hello)
         try:
             attack.look()
@@ -150,7 +150,7 @@ def test_half_open_tls(own_server):
 @pytest.mark.settings('login.timeout=3s')
 def test_slow_senders(own_server):
     """An octet now and then does not keep a connection open before login."""
-    with Attack(own_server, 60 * MB, 60) as attack:
+    with Attack(own_server, 20 * MB, 5) as attack:
         sockets = flood(own_server, 300, own_server.imap)
         try:
             deadline = time.monotonic() + 15 * SLOW
@@ -175,7 +175,7 @@ def test_slow_senders(own_server):
 
 def test_literals_that_never_come(own_server):
     """30 MB announced by each of 100 sessions, with nothing after it."""
-    with Attack(own_server, 40 * MB, 60) as attack:
+    with Attack(own_server, 20 * MB, 5) as attack:
         sessions = [login(own_server, 'user%d' % (i % 20)) for i in range(100)]
         for i, c in enumerate(sessions):
             c.send(b'a APPEND INBOX {30000000}\r\n' if i % 2 else b'a APPEND INBOX {30000000+}\r\nSubject: x\r\n')
@@ -189,7 +189,7 @@ def test_literals_that_never_come(own_server):
 
 def test_endless_lines(own_server):
     """Fifty sessions that send a line without end."""
-    with Attack(own_server, 60 * MB, 60) as attack:
+    with Attack(own_server, 30 * MB, 5) as attack:
         sessions = [login(own_server, 'user%d' % i) for i in range(50)]
         block = b'x' * 65536
         for c in sessions:
@@ -207,7 +207,7 @@ def test_endless_lines(own_server):
 
 def test_idle_without_done(own_server):
     """Three hundred sessions in IDLE that send another command instead of DONE, or nothing more."""
-    with Attack(own_server, 60 * MB, 60) as attack:
+    with Attack(own_server, 20 * MB, 5) as attack:
         sessions = [login(own_server, 'user%d' % (i % 10)) for i in range(300)]
         for i, c in enumerate(sessions):
             c.ok('SELECT INBOX')
@@ -251,7 +251,7 @@ def until_closed(sockets, deadline):
 @pytest.mark.settings('login.timeout=3s')
 def test_tls_that_stops_half_way(own_server):
     """A handshake that is begun and not gone on with, STARTTLS and then silence, or something else than TLS."""
-    with Attack(own_server, 60 * MB, 60) as attack:
+    with Attack(own_server, 60 * MB, 5) as attack:
         sockets = flood(own_server, 250, own_server.imaps, client_hello())
         sockets += flood(own_server, 100, own_server.imap, b'a STARTTLS\r\n')
         sockets += flood(own_server, 100, own_server.imap, b'a STARTTLS\r\n' + client_hello())
@@ -275,7 +275,7 @@ def test_slow_readers(own_server):
     """Sixty sessions ask for 100 MB each, plain, over TLS and compressed, and hardly read."""
     c = login(own_server, 'fred')
     c.ok('APPEND INBOX ', *sum(([' ', LitPlus(mails.numbered(j, 200000))] for j in range(100)), [])[1:], timeout=60)
-    with Attack(own_server, 120 * MB, 60) as attack:
+    with Attack(own_server, 40 * MB, 10) as attack:
         sessions = []
         for i in range(60):
             s = own_server.connect(tls=i % 3 == 1, rcvbuf=4096)
@@ -310,7 +310,7 @@ def test_greedy_readers(own_server):
             Deflate(s)
         s.ok('SELECT INBOX')
         sockets.append((s, s.sock.sock if i % 2 else s.sock))
-    with Attack(own_server, 80 * MB, 60) as attack:
+    with Attack(own_server, 40 * MB, 10) as attack:
         for s, _ in sockets:
             s.send(b'x FETCH 1:* BODY.PEEK[]\r\n' * 5)
         sockets = [raw for _, raw in sockets]
@@ -326,7 +326,7 @@ def test_greedy_readers(own_server):
 def test_slow_senders_after_login(own_server):
     """Two hundred sessions whose commands and literals come one octet at a time."""
     text = b'a APPEND INBOX {100000+}\r\nSubject: slow\r\n\r\n' + b'x' * 100
-    with Attack(own_server, 40 * MB, 60) as attack:
+    with Attack(own_server, 20 * MB, 5) as attack:
         sessions = [login(own_server, 'user%d' % (i % 20)) for i in range(200)]
         for octet in text:
             for c in sessions:
@@ -350,7 +350,7 @@ def test_compression_bombs(own_server):
     size = 128 * MB
     bombs = [bomb(b'a NOOP ', size, b'\r\n'), bomb(b'a SEARCH SUBJECT {%d+}\r\n' % size, size, b'\r\n'),
              bomb(b'a APPEND INBOX {%d+}\r\n' % (3 * size), size), bomb(b'a CREATE "', size, b'"\r\n')]
-    with Attack(own_server, 80 * MB, 60) as attack:
+    with Attack(own_server, 40 * MB, 15) as attack:
         for _ in attack.rounds():
             sessions = []
             for i in range(20):
@@ -388,7 +388,7 @@ def test_literals_for_everything(own_server):
     in memory."""
     sizes = (b'4294967296', b'99999999999999999999', b'2147483647', b'100000000')
     commands = (b'LOGIN', b'AUTHENTICATE', b'SELECT', b'SEARCH SUBJECT', b'ID', b'CREATE', b'STORE 1 FLAGS', b'XYZZY')
-    with Attack(own_server, 40 * MB, 60) as attack:
+    with Attack(own_server, 20 * MB, 10) as attack:
         for n in attack.rounds():
             logged_in = n % 2 == 0
             for command in commands:
@@ -404,7 +404,7 @@ def test_literals_for_everything(own_server):
 
 def test_endless_lines_before_login(own_server):
     """A hundred connections that never end their first line."""
-    with Attack(own_server, 60 * MB, 60) as attack:
+    with Attack(own_server, 20 * MB, 5) as attack:
         for _ in attack.rounds():
             left = flood(own_server, 100, own_server.imap)
             sockets, block, sent = list(left), b'x' * 65536, 0
@@ -425,7 +425,7 @@ def test_endless_lines_before_login(own_server):
 def test_names_of_every_octet(own_server):
     """IMAP4rev1, raw octets 1 to 255, as a literal and in a quoted string: an answer to each, and LIST goes on."""
     c = login(own_server, 'fred')
-    with Attack(own_server, 40 * MB, 60) as attack:
+    with Attack(own_server, 20 * MB, 5) as attack:
         for _ in attack.rounds():
             for octet in range(1, 256):
                 for name in (b'o' + bytes([octet]), b'a' + bytes([octet]) + b'b', bytes([octet]) * 3 + b'/x'):
@@ -454,7 +454,7 @@ def test_exploding_patterns(own_server):
     """LIST over 5,000 mailboxes with patterns that make a naive matcher try for ever."""
     c = login(own_server, 'fred')
     make_mailboxes(c, [b'a' * 60 + b'/%d' % i for i in range(5000)])
-    with Attack(own_server, 60 * MB, 60) as attack:
+    with Attack(own_server, 30 * MB, 60) as attack:
         for pattern in ('%*' * 100, '*a' * 60, '%a%a*' * 40 + 'b', '*' * 400, '*' * 2000):
             began = time.monotonic()
             assert c.cmd('LIST "" "%s"' % pattern, timeout=60).status in ('OK', 'NO')
@@ -470,7 +470,7 @@ def test_exploding_searches(own_server):
     for i in range(20):
         c.ok('APPEND INBOX ', *sum(([' ', LitPlus(mails.numbered(j, 200))] for j in range(1000)), [])[1:], timeout=60)
     c.select()
-    with Attack(own_server, 80 * MB, 60) as attack:
+    with Attack(own_server, 40 * MB, 15) as attack:
         for key in (' '.join('OR SUBJECT x%d' % i for i in range(2000)) + ' ALL',
                     'NOT ' * 3000 + 'SEEN',
                     ' '.join('NOT BODY y%d' % i for i in range(60)),
@@ -491,7 +491,7 @@ def test_exploding_searches(own_server):
 @pytest.mark.slow
 def test_hundred_thousand_mailboxes(own_server):
     c = login(own_server, 'fred')
-    with Attack(own_server, 120 * MB, 60) as attack:
+    with Attack(own_server, 60 * MB, 90) as attack:
         for i in range(20):
             make_mailboxes(c, [b'box %d/%d' % (i, j) for j in range(5000)])
             attack.look()
@@ -509,7 +509,7 @@ def test_names_of_every_kind(own_server):
     c = login(own_server, 'fred')
     c.enable_rev2()
     taken = set()
-    with Attack(own_server, 40 * MB, 60):
+    with Attack(own_server, 20 * MB, 5):
         for code in range(1, 0x500):
             text = 'n%sx' % chr(code)
             name = text.encode()
@@ -534,7 +534,7 @@ def test_hundred_thousand_keywords(own_server):
     c.append('INBOX', mails.numbered(1, 200))
     c.select()
     refused = 0
-    with Attack(own_server, 60 * MB, 60) as attack:
+    with Attack(own_server, 20 * MB, 5) as attack:
         for i in range(0, 100000, 200):
             words = ' '.join('k%d' % j for j in range(i, i + 200))
             r = c.cmd('STORE 1 FLAGS.SILENT (%s)' % words, timeout=60)
@@ -553,7 +553,7 @@ def test_hundred_thousand_keywords(own_server):
 
 def test_connections_from_everywhere_in_turn(own_server):
     """Connect, half a login, gone: 2,000 times."""
-    with Attack(own_server, 60 * MB, 60) as attack:
+    with Attack(own_server, 20 * MB, 5) as attack:
         for _ in attack.rounds():
             for i in range(2000):
                 s = socket.create_connection((own_server.host, own_server.imap))

@@ -576,3 +576,26 @@ def test_delete_that_was_interrupted(own_server, new_user):
     with s.connect() as c:
         c.login(user, PASSWORD)
         assert c.select().one('EXISTS').num == 0
+
+
+def test_erased_while_a_session_shows_it(server, connect, user):
+    """compact --erase takes the octets of what has been expunged, also from sessions that still show it: they are told that
+    it has been expunged (RFC 5530 EXPUNGEISSUED), or are given it, but hear nothing of damage."""
+    c = connect()
+    c.login(user, PASSWORD)
+    for i in range(30):
+        c.append('INBOX', mails.numbered(i, 20000))
+    c.select()
+    other = connect()
+    other.login(user, PASSWORD)
+    other.select()
+    other.ok('STORE 1:29 +FLAGS.SILENT (\\Deleted)')
+    other.ok('EXPUNGE')
+    for _ in range(2):
+        run(server, 'compact', user, '--erase')
+        for items in ('BODY.PEEK[]', 'BODY.PEEK[TEXT]<0.2048>', '(FLAGS ENVELOPE)', '(BODYSTRUCTURE BODY.PEEK[HEADER])'):
+            r = c.cmd('FETCH 1:30 ' + items)
+            assert r.status == 'OK' or r.code == 'EXPUNGEISSUED', r
+            assert 30 in r.fetch(), 'the one that is left is complete'
+    c.ok('NOOP')
+    assert len(c.uids) == 1
