@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "imap/forest.h"
 #include "message/derived.h"
 
 enum { STEP_WORK = 64 * 1024 };
@@ -38,6 +39,7 @@ struct thread {
     size_t count, cap;
     struct node *nodes;
     size_t n_nodes, cap_nodes;
+    struct forest forest; /* while linking: the same trees as in nodes */
     struct buf pool;
     uint32_t *table; /* node by Message-ID: open addressing, a power of two */
     size_t table_size, table_used;
@@ -55,6 +57,7 @@ struct thread {
     /* Writing. */
     size_t out_root;
     uint32_t out_node; /* NONE: the next root begins */
+    bool rising;       /* out_node and what is below it is written */
     bool begun;
 };
 
@@ -76,6 +79,7 @@ void thread_free(struct thread *t)
         return;
     free(t->messages);
     free(t->nodes);
+    forest_done(&t->forest);
     free(t->table);
     free(t->order);
     free(t->other);
@@ -149,6 +153,8 @@ static int node_new(struct thread *t, uint64_t id, uint32_t message, uint32_t *r
     }
     t->nodes[t->n_nodes] = (struct node){
         .id = id, .message = message, .parent = NONE, .first = NONE, .last = NONE, .next = NONE};
+    if (t->phase == LINKING)
+        forest_add(&t->forest);
     *ret = (uint32_t)t->n_nodes++;
     return 0;
 }
@@ -195,17 +201,15 @@ static int node_by_id(struct thread *t, uint64_t id, uint32_t *ret)
 
 /* --- step 1: links --- */
 
-/* Not if that would make a loop. Only something that has children can be an ancestor of `parent`,
- * which spares the walk for mail that arrives in order. */
+/* Not if that would make a loop. child has no parent; only something that has children can be an
+ * ancestor of `parent`, which spares the question for mail that arrives in order. */
 static void link_nodes(struct thread *t, uint32_t parent, uint32_t child, size_t *work)
 {
     if (parent == child)
         return;
-    if (t->nodes[child].has_children) {
-        for (uint32_t v = parent; v != NONE; v = t->nodes[v].parent, (*work)++)
-            if (v == child)
-                return;
-    }
+    if (t->nodes[child].has_children && forest_root(&t->forest, parent, work) == child)
+        return;
+    forest_link(&t->forest, child, parent, work);
     t->nodes[child].parent = parent;
     t->nodes[parent].has_children = true;
 }
@@ -230,8 +234,10 @@ static int link_message(struct thread *t, uint32_t index, size_t *work)
         last = r;
         ++*work;
     }
-    t->nodes[self].parent = NONE; /* step 1.B; whoever counted it as a child may be wrong now,
-                                     which costs a walk at most */
+    if (t->nodes[self].parent != NONE) /* step 1.B; whoever counted it as a child may be wrong now,
+                                          which costs a question at most */
+        forest_cut(&t->forest, self, work);
+    t->nodes[self].parent = NONE;
     if (last != NONE)
         link_nodes(t, last, self, work);
     return 0;
@@ -466,7 +472,9 @@ static void enter(struct thread *t, enum phase phase)
     t->phase = phase;
     t->at = 0;
     t->width = 1;
-    if (phase == ORDERING) {
+    if (phase == SHAPING) {
+        forest_done(&t->forest);
+    } else if (phase == ORDERING) {
         t->order = xcalloc(MAX(t->count, 1), sizeof(*t->order));
         for (size_t i = 0; i < t->count; i++)
             t->order[i] = (uint32_t)i;
@@ -573,21 +581,40 @@ static uint32_t put_node(struct thread *t, struct buf *out, uint32_t v)
     return n->first;
 }
 
-/* Behind a leaf: to the next sibling of it or of what is above. NONE: the thread ends. */
-static uint32_t put_up(struct thread *t, struct buf *out, uint32_t v)
+/* Behind v and all below it: to its next sibling, or else to its parent, behind which the same is
+ * next. */
+static void put_behind(struct thread *t, struct buf *out)
 {
-    while (t->nodes[v].parent != NONE) {
-        uint32_t parent = t->nodes[v].parent;
-        if (t->nodes[parent].first != t->nodes[parent].last)
-            buf_put_byte(out, ')');
-        if (t->nodes[v].next != NONE) {
-            buf_put_byte(out, '(');
-            return t->nodes[v].next;
-        }
-        v = parent;
+    const struct node *n = &t->nodes[t->out_node];
+    if (n->parent == NONE) {
+        buf_put_byte(out, ')');
+        t->out_node = NONE;
+        t->rising = false;
+        return;
     }
-    buf_put_byte(out, ')');
-    return NONE;
+    const struct node *parent = &t->nodes[n->parent];
+    if (parent->first != parent->last)
+        buf_put_byte(out, ')');
+    if (n->next != NONE)
+        buf_put_byte(out, '(');
+    t->rising = n->next == NONE;
+    t->out_node = t->rising ? n->parent : n->next;
+}
+
+static void put_next(struct thread *t, struct buf *out)
+{
+    if (t->rising) {
+        put_behind(t, out);
+        return;
+    }
+    if (t->out_node == NONE) {
+        buf_put(out, t->out_root ? "(" : " (", t->out_root ? 1 : 2);
+        t->out_node = t->roots[t->out_root++];
+    }
+    uint32_t below = put_node(t, out, t->out_node);
+    t->rising = below == NONE;
+    if (below != NONE)
+        t->out_node = below;
 }
 
 int thread_pull(void *thread, struct buf *out, size_t room)
@@ -600,12 +627,7 @@ int thread_pull(void *thread, struct buf *out, size_t room)
     while (t->out_root < t->n_roots || t->out_node != NONE) {
         if (out->n - start + 48 > room)
             return 1;
-        if (t->out_node == NONE) {
-            buf_put(out, t->out_root ? "(" : " (", t->out_root ? 1 : 2);
-            t->out_node = t->roots[t->out_root++];
-        }
-        uint32_t v = t->out_node, below = put_node(t, out, v);
-        t->out_node = below != NONE ? below : put_up(t, out, v);
+        put_next(t, out);
     }
     buf_put_lit(out, "\r\n");
     return 0;

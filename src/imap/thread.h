@@ -4,7 +4,7 @@
  *
  * Messages are added as they are found, linked and ordered in slices, then written while the answer
  * drains. Nothing recurses: a thread may be as deep as the mailbox is large. Memory: below `max`
- * octets, some 150 for a message and 20 more for each Message-ID that only others refer to. One
+ * octets, some 160 for a message and 30 more for each Message-ID that only others refer to. One
  * thread. */
 #ifndef IMAP_THREAD_H
 #define IMAP_THREAD_H

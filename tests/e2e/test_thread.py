@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support.imap import LitPlus
+from support.imap import SLOW, LitPlus
 
 BASE = 978307200  # 2001-01-01
 
@@ -288,7 +288,7 @@ def test_loops(inbox):
     check(inbox, mails)
 
 
-@pytest.mark.parametrize('seed', range(40))
+@pytest.mark.parametrize('seed', range(100))
 def test_random(inbox, seed):
     r = random.Random(seed)
     ids = ['%d@x' % i for i in range(r.choice((4, 12, 40)))]
@@ -309,6 +309,37 @@ def test_deep(inbox):
         fill(inbox, forward[at:at + 500])
     assert thread(inbox, 'REFERENCES') == '* THREAD (%s)' % ' '.join(str(i) for i in range(1, n + 1))
     assert thread(inbox, 'REFS', '%d:%d' % (n - 2, n)) == '* THREAD (%d %d %d)' % (n - 2, n - 1, n)
+    inbox.ok('STORE 1:* +FLAGS.SILENT (\\Deleted)')
+    inbox.ok('EXPUNGE')
+    backward = [Mail(i, 's%d' % i, '%d@x' % i, ['%d@x' % (i + 1)], date=n - i) for i in range(1, n + 1)]
+    for at in range(0, n, 500):
+        fill(inbox, backward[at:at + 500])
+    assert thread(inbox, 'REFERENCES') == '* THREAD (%s)' % ' '.join(str(i) for i in range(n, 0, -1))
+
+
+def test_comb(inbox):
+    """At each level a message without replies: all levels end at once."""
+    n = 200
+    mails = []
+    for i in range(n):
+        mails.append(Mail(2 * i + 1, 's', 'a%d@x' % i, ['a%d@x' % (i - 1)] if i else []))
+        mails.append(Mail(2 * i + 2, 's', 'b%d@x' % i, ['a%d@x' % i], date=2 * i + 9 if i < n - 1 else None))
+    for at in range(0, 2 * n, 500):
+        fill(inbox, mails[at:at + 500])
+    assert thread(inbox, 'REFERENCES').count(')') == thread(inbox, 'REFERENCES').count('(') > n
+    assert thread(inbox, 'REFERENCES') == reference('REFERENCES', mails)
+
+
+@pytest.mark.martlet('processor time')
+def test_hostile_references(server, inbox):
+    """Of a chain of 30,000 messages that nobody has seen the last one is said to be the parent of the first, 15,000
+    times: each is a loop, and to find that out must not cost a walk along the chain."""
+    names = ['%05d@x' % i for i in range(30 * 999 + 1)]
+    fill(inbox, [Mail(i + 1, 'chain', None, names[999 * i:999 * i + 1000]) for i in range(30)])
+    fill(inbox, [Mail(31 + i, 'loop', None, [names[-1], names[0]] * 500) for i in range(30)])
+    before = server.cpu()
+    assert thread(inbox, 'REFERENCES').startswith('* THREAD ')
+    assert server.cpu() - before < 0.4 * SLOW
 
 
 def test_uid(inbox):

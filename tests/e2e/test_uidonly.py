@@ -1,4 +1,6 @@
 """UIDONLY (RFC 9586): no message numbers in either direction."""
+import re
+
 import pytest
 
 from support import mails
@@ -100,6 +102,8 @@ def test_search(box):
     assert box.ok('UID SEARCH $').search() == [4, 6, 8]
     assert sorted(box.ok('UID FETCH $ FLAGS').uidfetch()) == [4, 6, 8]
     assert box.ok('UID SORT (REVERSE ARRIVAL) UTF-8 ALL').one('SORT').data
+    threads = box.ok('UID THREAD ORDEREDSUBJECT UTF-8 UID 3:8').one('THREAD').raw
+    assert sorted(int(n) for n in re.findall(rb'\d+', threads)) == [4, 6, 8]
 
 
 def test_expunge(box, session):

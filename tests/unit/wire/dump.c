@@ -189,6 +189,17 @@ static void put_sources(struct buf *b, const struct cmd_search *s)
         buf_put_lit(b, ";");
 }
 
+static void put_order(struct buf *b, const struct cmd_search *s)
+{
+    static const char *const keys[] = {"ARRIVAL", "CC", "DATE",        "FROM",     "SIZE",
+                                       "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"};
+    static const char *const algorithms[] = {"", "ORDEREDSUBJECT", "REFERENCES", "REFS"};
+    if (s->thread)
+        buf_printf(b, " %s", algorithms[s->thread]);
+    for (unsigned i = 0; i < s->n_sort; i++)
+        buf_printf(b, " %s%s", s->sort[i].reverse ? "!" : "", keys[s->sort[i].key]);
+}
+
 /* Depth first along child and next; parents come before their children in the array. */
 static void put_search(struct buf *b, const struct cmd_search *s)
 {
@@ -376,6 +387,11 @@ static void put_arguments(struct buf *b, const struct command *c)
     case CMD_EXPUNGE:
         if (c->uid)
             put_set(b, &c->expunge.set);
+        break;
+    case CMD_SORT:
+    case CMD_THREAD:
+        put_order(b, &c->search);
+        put_search(b, &c->search);
         break;
     case CMD_ESEARCH:
         put_sources(b, &c->search);

@@ -461,6 +461,18 @@ static void search(void **state)
        "a UID SEARCH RETURN SAVE; [iso-8859-1] AND ( !FLAG (\\Seen) )");
     OK("a SEARCH SAVEDBEFORE 1-Feb-1994 SAVEDON 1-Feb-1994 NOT SAVEDSINCE 1-Feb-1994",
        "a SEARCH AND ( SAVEDBEFORE 1-Feb-1994 SAVEDON 1-Feb-1994 !SAVEDSINCE 1-Feb-1994 )");
+    OK("A282 SORT (SUBJECT) UTF-8 SINCE 1-Feb-1994", /* RFC 5256 section 6 */
+       "A282 SORT SUBJECT [UTF-8] AND ( SINCE 1-Feb-1994 )");
+    OK("A283 UID SORT (SUBJECT REVERSE DATE) UTF-8 ALL",
+       "A283 UID SORT SUBJECT !DATE [UTF-8] AND ( ALL )");
+    OK("A283 THREAD ORDEREDSUBJECT UTF-8 SINCE 5-MAR-2000",
+       "A283 THREAD ORDEREDSUBJECT [UTF-8] AND ( SINCE 5-Mar-2000 )");
+    OK("A284 UID THREAD references US-ASCII TEXT \"gewp\"",
+       "A284 UID THREAD REFERENCES [US-ASCII] AND ( TEXT [gewp] )");
+    OK("a THREAD REFS utf-8 ALL", "a THREAD REFS [utf-8] AND ( ALL )");
+    BAD("a SORT () UTF-8 ALL", "expected a sort criterion after SORT, found \")\"");
+    BAD("a SORT (REVERSE) UTF-8 ALL", "expected a sort criterion after REVERSE, found \")\"");
+    BAD("a THREAD REFERENCES ALL", "expected a SEARCH key after the charset");
     OK("a SEARCH SAVEDATESUPPORTED", "a SEARCH AND ( ALL )");
     OK("a SEARCH UIDAFTER 7 UIDBEFORE $", "a SEARCH AND ( UIDAFTER 7 UIDBEFORE $ )");
     BAD("a SEARCH UIDAFTER 7:8", "expected one UID");
