@@ -432,9 +432,13 @@ static enum step search_begin(struct task *t, struct snap *snap)
     search_state_init(st);
     st->view = t->session->view;
     const struct cmd_search *a = &t->command->search;
-    if (a->sort)
+    if (a->sort) {
+        const struct sort_criterion *criteria = comparator_criteria(t);
+        if (!criteria)
+            return task_no(t, "LIMIT", "The command needs too much memory");
         st->sort =
-            sort_new(a->sort, a->n_sort, SORT_MEMORY * t->session->host->settings.command_memory);
+            sort_new(criteria, a->n_sort, SORT_MEMORY * t->session->host->settings.command_memory);
+    }
     if (a->thread)
         st->thread = thread_new(a->thread, t->command->uid,
                                 SORT_MEMORY * t->session->host->settings.command_memory);

@@ -18,6 +18,7 @@ static const struct command_row {
     {CMD_LOGOUT, cmd_logout, .barrier = true},
     {CMD_ID, cmd_id, .answers = ANSWER_ID},
     {CMD_LANGUAGE, cmd_language, .barrier = true},
+    {CMD_COMPARATOR, cmd_comparator, .barrier = true},
     {CMD_ENABLE, cmd_enable, .barrier = true},
     {CMD_SELECT, cmd_select, .barrier = true},
     {CMD_EXAMINE, cmd_examine, .barrier = true},

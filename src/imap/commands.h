@@ -34,6 +34,7 @@ enum step cmd_logout(struct task *t);
 enum step cmd_enable(struct task *t);
 enum step cmd_id(struct task *t);
 enum step cmd_language(struct task *t);
+enum step cmd_comparator(struct task *t);
 enum step cmd_namespace(struct task *t);
 enum step cmd_notify(struct task *t);
 enum step cmd_cancel_update(struct task *t);

@@ -380,7 +380,9 @@ static int search_on(struct task *t)
     const struct multi_state *st = t->data;
     autosnap *snap = NULL;
     bool selected = st->search.view == t->session->view;
-    int rc = selected ? view_begin(t->session, &snap) : snap_begin(st->search.view->account, &snap);
+    int rc = selected ? view_begin(t->session, &snap)
+                      : snap_begin_as(st->search.view->account,
+                                      session_eyes(t->session, st->search.view->account), &snap);
     return rc ? rc : search_slice(t, snap);
 }
 

@@ -151,6 +151,7 @@ struct session {
     char *user, *peer, *client_name;
     char *login;                     /* NULL: the user */
     enum language language;          /* of texts for people */
+    bool comparator_inverted;        /* comparator.c */
     char mechanism[20];              /* "SCRAM-SHA-256-PLUS" */
     char tls_version[8];             /* "TLSv1.3" */
     uint64_t id, since_us, input_us; /* login (wall time), last input (monotonic) */
@@ -356,6 +357,10 @@ int condstore_put_modified(struct task *t, struct snap *snap, struct buf *b) mus
 /* Leaves of uids the messages at those places. */
 int partial_fetch(struct session *s, struct snap *snap, const struct wire_partial *p,
                   struct ranges *uids) must_check;
+
+/* --- comparator.c: RFC 5255 section 4 --- */
+/* The criteria of a SORT as the active comparator has them; in the task's arena. NULL: spent. */
+const struct sort_criterion *comparator_criteria(struct task *t);
 
 /* --- uidonly.c: RFC 9586 --- */
 /* A command with message numbers, after ENABLE UIDONLY; and what it gets then. */

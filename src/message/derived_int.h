@@ -1,4 +1,4 @@
-/* message/derived_int.h: the layout of derived records, version 4. All numbers little-endian.
+/* message/derived_int.h: the layout of derived records, version 5. All numbers little-endian.
  *
  *   0  u8  magic 0xD4          1  u8  DERIVED_VERSION      2  u16 flags (REC_*)
  *   4  u32 length of record    8  u64 size of message     16  u64 length of message header

@@ -78,12 +78,21 @@ struct decoding {
     struct buf bytes; /* of the run of adjacent words in one charset */
     struct span run;  /* its charset */
     bool in_run;
+    bool octets, failed; /* nothing is converted; something could not be */
 };
 
 static void end_run(struct decoding *d)
 {
     if (!d->in_run)
         return;
+    if (d->octets) {
+        autobuf converted = BUF_INIT(BUF_UNLIMITED);
+        d->failed |= charset_key_to_utf8(d->run, buf_span(&d->bytes), &converted) != 0;
+        buf_put_span(d->out, buf_span(&d->bytes));
+        buf_reset(&d->bytes);
+        d->in_run = false;
+        return;
+    }
     struct charset_decoder dec;
     charset_decoder_init(&dec, d->run);
     charset_decode(&dec, buf_span(&d->bytes), d->out);
@@ -98,7 +107,8 @@ static void put_plain(struct decoding *d, struct span s)
     if (s.n == 0)
         return;
     end_run(d);
-    if (ascii_prefix(s) == s.n) {
+    if (d->octets || ascii_prefix(s) == s.n) {
+        d->failed |= d->octets && !utf8_valid(s);
         buf_put_span(d->out, s);
         return;
     }
@@ -124,9 +134,9 @@ static void put_word(struct decoding *d, const struct word *w)
     cte_decode_finish(&dec, &d->bytes);
 }
 
-static void decode_unfolded(struct span s, struct buf *out)
+static bool decode_unfolded(struct span s, bool octets, struct buf *out)
 {
-    struct decoding d = {.out = out, .bytes = BUF_INIT(s.n + 16)};
+    struct decoding d = {.out = out, .bytes = BUF_INIT(s.n + 16), .octets = octets};
     bool no_end = false;
     size_t plain = 0, at = 0;
     while (at < s.n) {
@@ -150,16 +160,31 @@ static void decode_unfolded(struct span s, struct buf *out)
     end_run(&d);
     put_plain(&d, span_skip(s, plain));
     buf_done(&d.bytes);
+    return !d.failed;
+}
+
+static bool decode(struct span value, bool octets, struct buf *out)
+{
+    value = span_trim(value);
+    if (span_find_byte(value, '\n') == SPAN_NPOS)
+        return decode_unfolded(value, octets, out);
+    autobuf flat = BUF_INIT(value.n);
+    header_unfold(value, &flat);
+    return decode_unfolded(buf_span(&flat), octets, out);
 }
 
 void header_decode(struct span value, struct buf *out)
 {
-    value = span_trim(value);
-    if (span_find_byte(value, '\n') == SPAN_NPOS) {
-        decode_unfolded(value, out);
-        return;
-    }
-    autobuf flat = BUF_INIT(value.n);
-    header_unfold(value, &flat);
-    decode_unfolded(buf_span(&flat), out);
+    decode(value, false, out);
+}
+
+bool header_decode_known(struct span value, struct buf *out)
+{
+    size_t from = out->n;
+    bool plain = ascii_prefix(value) == value.n && span_find(value, SPAN("=?")) == SPAN_NPOS;
+    if (!plain && !decode(value, true, out))
+        return false;
+    buf_truncate(out, from);
+    header_decode(value, out);
+    return true;
 }

@@ -136,6 +136,9 @@ void header_filter_finish(struct header_filter *f, struct buf *out);
  * that cannot be decoded stay as they are. 8-bit bytes outside of words: valid UTF-8 is kept, other
  * bytes are read as windows-1252. Never fails; what out cannot hold is lost (buf_ok). */
 void header_decode(struct span value, struct buf *out);
+/* The same where all of it is valid in its charset; else false, and what was appended are the
+ * octets as they are once the encoding has been removed (RFC 5255 section 4.6). */
+bool header_decode_known(struct span value, struct buf *out);
 
 /* A parameter of Content-Type or Content-Disposition, decoded to UTF-8 by RFC 2231 (continuations,
  * charsets), and tolerantly by RFC 2047 where mail programs wrongly did that. value is the whole

@@ -1,6 +1,7 @@
 /* Sort and thread keys of a message (RFC 5256, RFC 5957): worked out once, in the form in which
  * they are compared. Layout: derived_int.h. */
 #include "base/bytes.h"
+#include "base/utf8.h"
 #include "message/casemap.h"
 #include "message/derived_int.h"
 #include "message/mime_int.h"
@@ -21,11 +22,17 @@ static uint64_t hash_id(struct span id)
     return h ? h : 1;
 }
 
-/* The form in which i;unicode-casemap compares octets. Returns its length. */
-static uint16_t put_key(struct buf *out, struct span utf8)
+/* The form in which i;unicode-casemap compares octets. What is not known to be text comes after all
+ * text, as octets (RFC 5255 section 4.6): text has no octet 0xFF. Returns its length. */
+static uint16_t put_key(struct buf *out, struct span text, bool known)
 {
     size_t from = out->n;
-    casemap(utf8, out);
+    if (known) {
+        casemap(text, out);
+    } else {
+        buf_put_byte(out, '\xff');
+        buf_put_span(out, text);
+    }
     size_t n = out->n - from;
     if (n > KEY_MAX) {
         uint64_t rest = hash_id(span_skip(buf_span(out), from + KEY_MAX));
@@ -39,17 +46,17 @@ static uint16_t put_key(struct buf *out, struct span utf8)
 /* --- addresses --- */
 
 /* RFC 5957 section 3 */
-static void display_of(const struct address *a, struct buf *out)
+static bool display_of(const struct address *a, struct buf *out)
 {
-    if (a->has_name)
-        header_decode(a->name, out);
+    bool known = !a->has_name || header_decode_known(a->name, out);
     if (out->n || a->kind == ADDRESS_GROUP_END)
-        return;
+        return known;
     buf_put_span(out, a->mailbox);
     if (a->kind == ADDRESS_MAILBOX && a->host.n) {
         buf_put_byte(out, '@');
         buf_put_span(out, a->host);
     }
+    return utf8_valid(buf_span(out));
 }
 
 /* The first address of a field: its addr-mailbox (RFC 5256 section 3), or how it is displayed. */
@@ -62,11 +69,11 @@ static uint16_t put_first(struct mime_parser *p, struct span field, bool display
     address_iter_restart(&p->addresses, field);
     if (!address_next(&p->addresses, &a))
         return 0;
-    if (display)
-        display_of(&a, &text);
-    else
-        buf_put_span(&text, a.mailbox);
-    return put_key(out, buf_span(&text));
+    if (display) {
+        bool known = display_of(&a, &text);
+        return put_key(out, buf_span(&text), known);
+    }
+    return put_key(out, a.mailbox, utf8_valid(a.mailbox));
 }
 
 /* --- Message-IDs --- */
@@ -130,12 +137,13 @@ void sortkeys_put(struct mime_parser *p, const struct envelope_fields *f, struct
     struct base_subject base = {0};
     size_t start = out->n;
     uint16_t lengths[6];
+    bool known = true;
     if (f->first[HEADER_SUBJECT].p) {
-        subject_normalise(f->first[HEADER_SUBJECT], &subject);
+        known = subject_normalise(f->first[HEADER_SUBJECT], &subject);
         base = base_subject(buf_span(&subject));
     }
     buf_put(out, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", SORT_HEADER);
-    lengths[0] = put_key(out, base.text);
+    lengths[0] = put_key(out, base.text, known);
     lengths[1] = put_first(p, f->first[HEADER_FROM], false, out);
     lengths[2] = put_first(p, f->first[HEADER_TO], false, out);
     lengths[3] = put_first(p, f->first[HEADER_CC], false, out);

@@ -7,11 +7,11 @@ static bool is_wsp(char c)
     return c == ' ' || c == '\t';
 }
 
-void subject_normalise(struct span value, struct buf *out)
+bool subject_normalise(struct span value, struct buf *out)
 {
     size_t from = out->n, to;
     bool space = false;
-    header_decode(value, out);
+    bool known = header_decode_known(value, out);
     to = from;
     for (size_t i = from; i < out->n; i++) {
         char c = out->p[i];
@@ -27,6 +27,7 @@ void subject_normalise(struct span value, struct buf *out)
     if (space)
         out->p[to++] = ' ';
     buf_truncate(out, to);
+    return known;
 }
 
 static struct span skip_wsp(struct span s)

@@ -13,7 +13,8 @@ struct base_subject {
 
 /* From a Subject in UTF-8 that was decoded, unfolded and has single spaces (subject_normalise). */
 struct base_subject base_subject(struct span subject);
-/* Step (1): the raw field value, decoded; runs of white space become one space. Appends. */
-void subject_normalise(struct span value, struct buf *out);
+/* Step (1): the raw field value, decoded; runs of white space become one space. Appends. False: as
+ * header_decode_known. */
+bool subject_normalise(struct span value, struct buf *out);
 
 #endif

@@ -70,6 +70,8 @@ static const struct {
     {"SORT", AFTER},
     {"SORT=DISPLAY", AFTER},
     {"ESORT", AFTER},
+    {"I18NLEVEL=1", AFTER},
+    {"I18NLEVEL=2", AFTER},
     {"THREAD=ORDEREDSUBJECT", AFTER},
     {"THREAD=REFERENCES", AFTER},
     {"THREAD=REFS", AFTER},

@@ -73,6 +73,7 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(REPLACE, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_replace),
     ROW(NOTIFY, AUTH_STATES, CMD_PLAIN, parse_notify),
     ROW(ESEARCH, AUTH_STATES, CMD_PLAIN | CMD_UID, parse_esearch),
+    ROW(COMPARATOR, AUTH_STATES, CMD_PLAIN, parse_comparator),
     ROW(CANCELUPDATE, CMD_IN_SELECTED, CMD_PLAIN, parse_cancel_update),
     ROW(CONVERSIONS, AUTH_STATES, CMD_PLAIN, parse_conversions),
     ROW(CONVERT, CMD_IN_SELECTED, CMD_PLAIN | CMD_UID, parse_convert),
@@ -127,7 +128,8 @@ static struct span take_word(struct parse *p)
 static int parse_uid_name(struct parse *p, struct command *c)
 {
     p->after = "UID";
-    int rc = parse_sp(p, "CONVERT, COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or THREAD");
+    int rc =
+        parse_sp(p, "CONVERT, COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or THREAD");
     if (rc)
         return rc;
     struct span name = take_word(p);

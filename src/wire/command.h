@@ -76,7 +76,8 @@ enum command_id {
     CMD_NOTIFY,       /* authenticated */
     CMD_CANCELUPDATE, /* selected */
     CMD_THREAD,
-    CMD_ESEARCH,     /* authenticated */
+    CMD_ESEARCH, /* authenticated */
+    CMD_COMPARATOR,
     CMD_CONVERSIONS, /* authenticated */
     CMD_CONVERT,
     CMD_COUNT,
@@ -128,6 +129,11 @@ struct cmd_enable {
 struct cmd_language { /* RFC 5255 section 3.2 */
     const struct span *ranges;
     unsigned n; /* 0: which are there? */
+};
+
+struct cmd_comparator { /* RFC 5255 section 4.7 */
+    const struct span *orders;
+    unsigned n; /* 0: which is it? */
 };
 
 struct id_pair {
@@ -598,6 +604,7 @@ struct command {
         struct cmd_login login;
         struct cmd_enable enable;
         struct cmd_language language;
+        struct cmd_comparator comparator;
         struct cmd_id idp;
         struct cmd_mailbox mailbox;
         struct cmd_select select;

@@ -151,6 +151,7 @@ int parse_thread(struct parse *p, struct command *c);
 int parse_fetch(struct parse *p, struct command *c);
 int parse_fetch_items(struct parse *p, struct cmd_fetch *fetch);
 int parse_notify(struct parse *p, struct command *c);
+int parse_comparator(struct parse *p, struct command *c);
 int parse_esearch(struct parse *p, struct command *c);
 /* filter-mailboxes of RFC 5465 section 8, with RFC 7377's additions: filter and names. */
 int parse_filter_mailboxes(struct parse *p, struct notify_group *g);

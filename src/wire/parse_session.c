@@ -70,24 +70,42 @@ int parse_enable(struct parse *p, struct command *c)
     return 0;
 }
 
+/* *(SP astring) */
+static int parse_astrings(struct parse *p, const char *what, struct grow *found)
+{
+    while (!parse_at_trailing(p)) {
+        int rc = parse_sp(p, what);
+        struct span *one;
+        if (rc)
+            return rc;
+        if (!(one = grow_add(p, found)))
+            return ERR_LIMIT;
+        rc = parse_astring(p, what, one);
+        if (rc)
+            return rc;
+        p->after = what;
+    }
+    return 0;
+}
+
 /* RFC 5255 section 3.5: "LANGUAGE" *(SP lang-range-quoted) */
 int parse_language(struct parse *p, struct command *c)
 {
     struct grow ranges = GROW(struct span, p->limits->max_args, "languages");
-    while (!parse_at_trailing(p)) {
-        int rc = parse_sp(p, "a language range");
-        struct span *range;
-        if (rc)
-            return rc;
-        if (!(range = grow_add(p, &ranges)))
-            return ERR_LIMIT;
-        rc = parse_astring(p, "a language range", range);
-        if (rc)
-            return rc;
-        p->after = "a language range";
-    }
-    c->language = (struct cmd_language){ranges.items, ranges.n};
-    return 0;
+    int rc = parse_astrings(p, "a language range", &ranges);
+    if (rc == 0)
+        c->language = (struct cmd_language){ranges.items, ranges.n};
+    return rc;
+}
+
+/* RFC 5255 section 4.10: "COMPARATOR" *(SP comp-order-quoted) */
+int parse_comparator(struct parse *p, struct command *c)
+{
+    struct grow orders = GROW(struct span, p->limits->max_args, "comparators");
+    int rc = parse_astrings(p, "a comparator", &orders);
+    if (rc == 0)
+        c->comparator = (struct cmd_comparator){orders.items, orders.n};
+    return rc;
 }
 
 static bool take_nil(struct parse *p)

@@ -302,6 +302,10 @@ static void put_arguments(struct buf *b, const struct command *c)
         put_text(b, c->login.user);
         put_text(b, c->login.password);
         break;
+    case CMD_COMPARATOR:
+        for (unsigned i = 0; i < c->comparator.n; i++)
+            put_text(b, c->comparator.orders[i]);
+        break;
     case CMD_LANGUAGE:
         put_texts(b, c->language.ranges, c->language.n);
         break;

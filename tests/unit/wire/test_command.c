@@ -168,6 +168,9 @@ static void session(void **state)
     BAD("a AUTHENTICATE PLAIN \"x\"", "the initial response is not base64");
     BAD("a AUTHENTICATE PLAIN x y", "unexpected \" y\" at the end of AUTHENTICATE");
 
+    OK("a COMPARATOR", "a COMPARATOR");
+    OK("A001 COMPARATOR \"cz;*\" i;basic", "A001 COMPARATOR [cz;*] [i;basic]");
+    BAD("a COMPARATOR (x)", "expected a comparator after COMPARATOR, found \"(x)\"");
     OK("a LANGUAGE", "a LANGUAGE");
     OK("a LANGUAGE FR-CA \"default\" {2+}\r\nru ", "a LANGUAGE [FR-CA] [default] [ru]");
     BAD("a LANGUAGE (ru)", "expected a language range after LANGUAGE, found \"(ru)\"");
