@@ -84,6 +84,9 @@ struct convert_state {
     struct view_walk walk;
     struct result *results; /* one for each item */
     const struct conversion_params *params;
+    struct shown shown; /* the message at hand, if busy */
+    bool busy;
+    unsigned next; /* its item that is to be worked out */
     bool expunged, corrupt, some, failed;
     uint64_t bytes; /* read in this slice */
 };
@@ -630,46 +633,62 @@ static void put_converted(struct task *t, const struct shown *m)
 
 /* --- messages --- */
 
-static int work_out(struct task *t, struct snap *snap, const struct shown *m)
+/* Goes on with the items of the message at hand, until the slice is used up. */
+static int work_out(struct task *t, struct snap *snap)
 {
     const struct cmd_convert *a = &t->command->convert;
     struct convert_state *st = t->data;
     struct message_access access = {.account = t->session->view->account};
     autobuf made = BUF_INIT(BUF_UNLIMITED);
     struct span derived;
-    int rc = snap_message(snap, m->row.message_id, &access.where);
+    int rc = snap_message(snap, st->shown.row.message_id, &access.where);
     if (rc == 0)
-        rc = fetch_derived(t->session, snap, m->row.message_id, &made, &derived);
-    for (unsigned i = 0; i < a->n_items && rc == 0; i++) {
-        struct result *r = &st->results[i];
+        rc = fetch_derived(t->session, snap, st->shown.row.message_id, &made, &derived);
+    for (; rc == 0 && st->next < a->n_items && st->bytes < CONVERT_SLICE; st->next++) {
+        struct result *r = &st->results[st->next];
         buf_reset(&r->data);
         buf_reset(&r->structure);
         r->outcome = OUTCOME_DONE;
         r->from[0] = '\0';
-        if (a->items[i].kind == CONVERT_HEADER || a->items[i].kind == CONVERT_MIME)
-            rc = work_out_header(t, &access, derived, i);
-        else if (r->same_as == i)
-            rc = work_out_text(t, &access, derived, i);
+        if (a->items[st->next].kind >= CONVERT_HEADER)
+            rc = work_out_header(t, &access, derived, st->next);
+        else if (r->same_as == st->next)
+            rc = work_out_text(t, &access, derived, st->next);
     }
     return rc;
 }
 
-/* Damage and absence concern one message only. */
-static int convert_message(struct task *t, struct snap *snap, const struct shown *m)
+/* The number of the message may be another one by now, if EXPUNGE was said in between (UID CONVERT
+ * allows that). */
+static int say(struct task *t, struct snap *snap)
 {
     struct convert_state *st = t->data;
-    if (m->row.message_id == 0) {
+    int rc = view_seq_of(t->session->view, snap, st->shown.row.uid, &st->shown.seq);
+    if (rc)
+        return rc;
+    if (st->shown.seq == 0)
         st->expunged = true;
+    else
+        put_converted(t, &st->shown);
+    return 0;
+}
+
+/* The message at hand, as far as this slice goes. Damage and absence concern one message only. */
+static int convert_message(struct task *t, struct snap *snap)
+{
+    struct convert_state *st = t->data;
+    int rc = st->shown.row.message_id ? work_out(t, snap) : ERR_NOT_FOUND;
+    if (rc == 0 && st->next < t->command->convert.n_items)
+        return 0;
+    st->busy = false;
+    if (rc == ERR_NOT_FOUND || rc == ERR_CORRUPT) {
+        /* What was expunged may have been erased since: no damage. */
+        bool gone = st->shown.expunged || !st->shown.row.message_id;
+        st->expunged |= gone;
+        st->corrupt |= !gone;
         return 0;
     }
-    int rc = work_out(t, snap, m);
-    if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND) {
-        st->corrupt = true;
-        return 0;
-    }
-    if (rc == 0)
-        put_converted(t, m);
-    return rc;
+    return rc ? rc : say(t, snap);
 }
 
 static enum step convert_end(struct task *t)
@@ -684,6 +703,29 @@ static enum step convert_end(struct task *t)
     return task_ok(t, NULL, st->failed ? "Some conversions failed" : "CONVERT completed");
 }
 
+/* Messages until the slice is used up. ERR_NOT_FOUND: there are no more. */
+static int convert_messages(struct task *t, struct snap *snap)
+{
+    struct convert_state *st = t->data;
+    struct view_cursor *c;
+    int rc = view_cursor_open(&st->walk, snap, &c);
+    if (rc)
+        return rc;
+    st->bytes = 0;
+    for (int n = 0;
+         rc == 0 && n < SLICE_ROWS && st->bytes < CONVERT_SLICE && !session_full(t->session); n++) {
+        if (!st->busy) {
+            rc = view_cursor_next(c, &st->shown);
+            st->next = 0;
+            st->busy = rc == 0;
+        }
+        if (rc == 0)
+            rc = convert_message(t, snap);
+    }
+    view_cursor_close(c);
+    return rc;
+}
+
 enum step cmd_convert(struct task *t)
 {
     autosnap *snap = NULL;
@@ -691,20 +733,7 @@ enum step cmd_convert(struct task *t)
         return STEP_DONE;
     if (!t->data && convert_begin(t, snap) == STEP_DONE)
         return STEP_DONE;
-    struct convert_state *st = t->data;
-    struct view_cursor *c;
-    struct shown m;
-    int rc = view_cursor_open(&st->walk, snap, &c);
-    if (rc)
-        return task_store_failed(t, rc, false);
-    st->bytes = 0;
-    for (int n = 0;
-         rc == 0 && n < SLICE_ROWS && st->bytes < CONVERT_SLICE && !session_full(t->session); n++) {
-        rc = view_cursor_next(c, &m);
-        if (rc == 0)
-            rc = convert_message(t, snap, &m);
-    }
-    view_cursor_close(c);
+    int rc = convert_messages(t, snap);
     if (rc == 0)
         return STEP_AGAIN;
     return rc == ERR_NOT_FOUND ? convert_end(t) : task_store_failed(t, rc, false);

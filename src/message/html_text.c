@@ -504,7 +504,7 @@ static void item_begin(struct html_text *h)
             continue;
         if (e->name != hash_name(SPAN("ol")) || e->items == UINT16_MAX)
             break;
-        h->marker_n = (uint8_t)snprintf(h->marker, sizeof(h->marker), "%u. ", ++e->items % 10000);
+        h->marker_n = (uint8_t)snprintf(h->marker, sizeof(h->marker), "%u. ", ++e->items % 10000u);
         return;
     }
     memcpy(h->marker, "* ", 2);

@@ -289,3 +289,18 @@ def test_russian(box):
     'CONVERT 1 (NIL) ()', 'CONVERT 1 (NIL) FLAGS', 'CONVERT 1 (NIL) BODY[1]', 'CONVERT 1 (NIL) BODY[TEXT]', 'CONVERT 1 (NIL) BINARY'])
 def test_syntax(box, wrong):
     box.bad(wrong)
+
+
+def test_several_large_parts(inbox):
+    """More than one slice for one message, while another session expunges it."""
+    body = ('\u0416' * 70 + '\r\n').encode() * 10000
+    raw = (b'Content-Type: multipart/mixed; boundary=b\r\n\r\n' +
+           b'--b\r\n'.join([b''] + [part('text/plain; charset=utf-8', body)] * 4) + b'--b--\r\n')
+    for i in range(2):
+        inbox.ok('APPEND INBOX ', LitPlus(raw))
+    inbox.noop()
+    r = inbox.ok('UID CONVERT 1:* ("text/plain" ("charset" "koi8-r")) (BINARY[1] BINARY[2] BINARY[3] BINARY[4])')
+    for x in r.all('CONVERTED'):
+        assert x.data[1][::2] == ['UID', 'BINARY[1]', 'BINARY[2]', 'BINARY[3]', 'BINARY[4]']
+        assert all(len(v) == 72 * 10000 for v in x.data[1][3::2])
+    assert [x.num for x in r.all('CONVERTED')] == [1, 2]

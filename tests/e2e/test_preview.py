@@ -1,11 +1,14 @@
 """PREVIEW (RFC 8970): what a message is about, in a line."""
 import base64
 import email.message
+import glob
 import os
+import shutil
 
 import pytest
 
 from support.imap import LitPlus
+from support.server import PASSWORD
 
 LOREM = ('Lorem ipsum dolor sit amet, consectetur adipiscing elit. Curabitur aliquam turpis et ante dictum, et pulvinar dui '
          'congue. Maecenas hendrerit, lorem non imperdiet pellentesque, nulla ligula nullam metus')
@@ -175,3 +178,37 @@ def test_pipelined_and_uidonly(inbox):
     inbox.ok('ENABLE UIDONLY')
     r = inbox.ok('UID FETCH 1 (PREVIEW)')
     assert r.all('UIDFETCH')
+
+
+@pytest.mark.martlet('its index')
+def test_lazy_without_index(own_server):
+    """Section 4: what is not at hand is NIL for LAZY, and worked out for everybody else; then it is at hand."""
+    with own_server.connect() as c:
+        c.login('lazy', PASSWORD)
+        c.select()
+        for i in range(3):
+            append(c, message('Text %d' % i))
+    own_server.stop()
+    found = glob.glob(own_server.dir + '/**/index', recursive=True)
+    assert found
+    for path in found:
+        shutil.rmtree(path)
+    own_server.start()
+    with own_server.connect() as c:
+        c.login('lazy', PASSWORD)
+        c.select()
+        got = c.ok('FETCH 1:3 (PREVIEW (LAZY) UID)').fetch()
+        assert [got[n]['PREVIEW'] for n in (1, 2, 3)] == [None] * 3
+        assert c.ok('FETCH 2 PREVIEW').fetch()[2]['PREVIEW'] == b'Text 1'
+        c.noop()
+        got = c.ok('FETCH 1:3 (PREVIEW (LAZY))').fetch()
+        assert [got[n]['PREVIEW'] for n in (1, 2, 3)] == [None, b'Text 1', None]
+        got = c.ok('FETCH 1:3 (ENVELOPE PREVIEW (LAZY))').fetch()  # for ENVELOPE it is read anyway
+        assert [got[n]['PREVIEW'] for n in (1, 2, 3)] == [b'Text 0', b'Text 1', b'Text 2']
+
+
+def test_notify(inbox, session):
+    """As an item that new messages are told of with (RFC 5465 section 5.2)."""
+    inbox.ok('NOTIFY SET (selected (MessageNew (UID PREVIEW (LAZY)) MessageExpunge))')
+    session('INBOX').ok('APPEND INBOX ', LitPlus(message('New')))
+    inbox.until(lambda r: r.kind == 'FETCH' and r.items().get('PREVIEW') == b'New')
