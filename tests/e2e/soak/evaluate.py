@@ -22,7 +22,7 @@ class Journals:
         self.stored = collections.defaultdict(dict)  # user -> name -> t
         self.removed = collections.defaultdict(set)
         self.pushed = []  # (t, seconds)
-        self.compared = self.compared_rows = self.restless = 0
+        self.compared = self.compared_rows = self.restless = self.gone = 0
         self.errors = []
         told = []
         for path in paths:
@@ -43,6 +43,8 @@ class Journals:
                         self.compared, self.compared_rows = self.compared + 1, self.compared_rows + rest[1]
                     elif kind == 'B':
                         self.restless += 1
+                    elif kind == 'X':
+                        self.gone += 1
                     elif kind == 'E':
                         self.errors.append('%.1f s, %s: %s' % (t, rest[0], rest[1]))
         for user, name, t in told:
@@ -157,7 +159,7 @@ def results(options, paths, watch, compacted, found, errors, events, began):
         'commands_per_second': commands / seconds, 'delivered': mail, 'announced': len(times),
         'cpu_seconds': watch.samples[-1]['cpu'], 'stored': sum(map(len, j.stored.values())),
         'removed': sum(map(len, j.removed.values())), 'present': sum(sum(f.values()) for f in found.values()),
-        'compared': j.compared, 'compared_rows': j.compared_rows, 'restless': j.restless, 'wrong': wrong, 'errors': errors,
+        'compared': j.compared, 'compared_rows': j.compared_rows, 'restless': j.restless, 'gone': j.gone, 'wrong': wrong, 'errors': errors,
         'push': {'p50': percentile(times, 0.5), 'p99': percentile(times, 0.99), 'max': times[-1] if times else 0},
         'latency': latencies(j.latency), 'growth': g, 'grown': sorted(grown), 'events': events,
         'peak_pss': max(sum(s['pss'].values()) for s in watch.samples),
@@ -186,6 +188,7 @@ def summary(r):
             ('messages stored, removed, there at the end', '%d, %d, %d' % (r['stored'], r['removed'], r['present'])),
             ('pictures compared (messages in them)', '%d (%d); %d times it changed meanwhile' % (
                 r['compared'], r['compared_rows'], r['restless'])),
+            ('NO [EXPUNGEISSUED]', '%d' % r['gone']),
             ('processor time of the server', '%.1f s (%.1f %% of one)' % (r['cpu_seconds'], r['cpu_seconds'] / r['minutes'] / 0.6)),
             ('most memory', '%.1f MB' % (r['peak_pss'] / MB))]
 

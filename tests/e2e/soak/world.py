@@ -9,6 +9,7 @@ tell whether each octet is right. What happens is written to a journal, one file
     ["P", when, user, name]                     an IDLE session has been told of it
     ["C", when, user, rows]                     a picture was compared, and the same
     ["B", when, user]                           not compared: it changed each time
+    ["X", when, user]                           told that another client has removed a message
     ["E", when, who, text]                      an error
 
 Times are those of the monotonic clock, which is the same for all processes of a machine.
