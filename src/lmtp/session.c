@@ -556,7 +556,7 @@ static bool ready_for_data(struct session *s)
 
 static void begin_message(struct session *s)
 {
-    s->spool = spool_new(s->host->settings.spool_dir);
+    s->spool = spool_new(s->host->settings.spool_dir, &s->host->spooled);
     int ok = EVP_DigestInit_ex(s->content, EVP_sha256(), NULL);
     invariant(ok == 1);
 }

@@ -52,6 +52,7 @@ struct lmtp_host {
     void (*deliver)(void *ctx, const struct lmtp_delivery *d, lmtp_deliver_done *done, void *arg);
     struct list sessions; /* list_init before use */
     size_t session_count;
+    size_t spooled;           /* bytes of all spools in memory; 0 before use */
     void (*ended)(void *arg); /* after lmtp_shutdown */
     void *ended_arg;
     bool stopping;

@@ -8,16 +8,18 @@ struct spool {
     unsigned refs;
     const char *dir;
     struct buf memory;
-    int fd; /* -1: all is in memory */
+    size_t *in_memory; /* of all spools; NULL: this one is a file from the start */
+    int fd;            /* -1: all is in memory */
     uint64_t size;
     int error;
 };
 
-struct spool *spool_new(const char *dir)
+struct spool *spool_new(const char *dir, size_t *in_memory)
 {
     struct spool *s = xnew(struct spool);
     s->refs = 1;
     s->dir = dir;
+    s->in_memory = in_memory;
     s->fd = -1;
     buf_init(&s->memory, SPOOL_MEMORY_MAX);
     return s;
@@ -25,7 +27,7 @@ struct spool *spool_new(const char *dir)
 
 struct spool *spool_from_fd(int fd, uint64_t size)
 {
-    struct spool *s = spool_new("/");
+    struct spool *s = spool_new("/", NULL);
     s->fd = fd;
     s->size = size;
     return s;
@@ -37,11 +39,18 @@ struct spool *spool_ref(struct spool *s)
     return s;
 }
 
+static void memory_drop(struct spool *s)
+{
+    if (s->in_memory)
+        *s->in_memory -= s->memory.n;
+    buf_done(&s->memory);
+}
+
 void spool_unref(struct spool *s)
 {
     if (!s || --s->refs)
         return;
-    buf_done(&s->memory);
+    memory_drop(s);
     if (s->fd >= 0)
         close(s->fd);
     free(s);
@@ -71,20 +80,28 @@ static int to_file(struct spool *s, int fd)
         return r;
     }
     s->fd = fd;
-    buf_done(&s->memory);
+    memory_drop(s);
     return 0;
+}
+
+/* Whoever may connect may begin a message on each of many connections. */
+static bool memory_is_full(const struct spool *s, size_t more)
+{
+    return more > SPOOL_MEMORY_MAX - s->memory.n || *s->in_memory + more > SPOOLS_MEMORY_MAX;
 }
 
 int spool_write(struct spool *s, struct span bytes)
 {
     if (s->error)
         return s->error;
-    if (s->fd < 0 && s->memory.n + bytes.n > SPOOL_MEMORY_MAX)
+    if (s->fd < 0 && memory_is_full(s, bytes.n))
         s->error = to_file(s, open(s->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (s->error == 0 && s->fd >= 0)
         s->error = write_all(s->fd, bytes);
-    else if (s->error == 0)
+    else if (s->error == 0) {
         buf_put_span(&s->memory, bytes);
+        *s->in_memory += bytes.n;
+    }
     if (s->error == 0)
         s->size += bytes.n;
     return s->error;

@@ -1,19 +1,21 @@
 /* lmtp/spool.h: a message between its arrival and its delivery to the last recipient.
  *
- * Up to SPOOL_MEMORY_MAX bytes stay in memory; more go to a file without a name. Reference-counted,
- * because deliveries to several recipients run at the same time. One thread. */
+ * Up to SPOOL_MEMORY_MAX bytes of one and SPOOLS_MEMORY_MAX of all stay in memory; what is more
+ * goes to a file without a name. Reference-counted, because deliveries to several recipients run at
+ * the same time. One thread. */
 #ifndef LMTP_SPOOL_H
 #define LMTP_SPOOL_H
 
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { SPOOL_MEMORY_MAX = 1 << 20 };
+enum { SPOOL_MEMORY_MAX = 1 << 20, SPOOLS_MEMORY_MAX = 16 << 20 };
 
 struct spool;
 
-/* dir: for large messages. */
-struct spool *spool_new(const char *dir);
+/* dir: for large messages. in_memory: the bytes that all spools have there, 0 at first; outlives
+ * them. */
+struct spool *spool_new(const char *dir, size_t *in_memory);
 struct spool *spool_ref(struct spool *s);
 void spool_unref(struct spool *s);
 /* The error sticks, later bytes are ignored. */
