@@ -17,6 +17,7 @@ import pytest
 from support import mails
 from support.deflate import Deflate
 from support.imap import Closed, Imap, LitPlus, q, SLOW
+from support.lmtp import Lmtp
 from support.server import PASSWORD, SANITIZED
 from support.witness import Witness
 
@@ -438,6 +439,50 @@ def test_names_of_every_octet(own_server):
                         again = c.cmd(b'STATUS "' + name + b'" (MESSAGES)').status
                         assert again == 'OK' if exists else again in ('NO', 'BAD'), (name, r)
         assert len(c.ok('LIST "" "*"').names()) > 100
+
+
+def test_deliveries_that_never_end(own_server):
+    """Hundreds of LMTP connections: silent, with lines without end, with thousands of recipients, with messages that
+    are never finished; an ordinary delivery goes through beside them."""
+    block = b'x' * 65536
+    begin = b'LHLO x\r\nMAIL FROM:<a@example.org>\r\n'
+    with Attack(own_server, 80 * MB, 15) as attack:
+        sockets = flood(own_server, 100, own_server.lmtp)
+        sockets += flood(own_server, 50, own_server.lmtp, begin + b'RCPT TO:<' + b'y' * 5000)
+        sockets += flood(own_server, 50, own_server.lmtp, begin + b'RCPT TO:<fred>\r\n' * 3000)
+        sockets += flood(own_server, 100, own_server.lmtp, begin + b'RCPT TO:<fred>\r\nDATA\r\nSubject: endless\r\n\r\n')
+        try:
+            for n in attack.rounds():
+                for s in sockets:
+                    try:
+                        s.send(block if n % 2 else b'z\r\n')
+                        s.recv(65536)
+                    except OSError:
+                        pass
+                attack.look()
+                c = Lmtp(own_server.host, own_server.lmtp)
+                c.lhlo()
+                assert c.deliver('a@example.org', ['user%d' % n], mails.numbered(n)) == ([250], [250])
+                c.close()
+        finally:
+            close_all(sockets)
+    c = login(own_server, 'fred')
+    assert c.select().codes() and c.uids == [], 'nothing of what was not finished is delivered'
+
+
+def test_certain_passwords(own_server):
+    """A thousand wrong passwords from everywhere at once, on the witness's own account too: he stays connected, and
+    others get in."""
+    with Attack(own_server, 40 * MB, 10) as attack:
+        for _ in attack.rounds():
+            sockets = flood(own_server, 500, own_server.imap, b'a LOGIN witness wrong\r\nb LOGIN fred wrong\r\n')
+            attack.look()
+            began = time.monotonic()
+            c = login(own_server, 'somebody')
+            c.ok('NOOP')
+            c.close()
+            assert time.monotonic() - began < 5 * SLOW
+            close_all(sockets)
 
 
 def make_mailboxes(c, names):
