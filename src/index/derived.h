@@ -22,7 +22,7 @@ enum {
     DERIVED_RECORD_MAX = (1 << 24) - 1,
     DERIVED_HEAD = 16,
     DERIVED_PENDING_MAX = 256 << 10,
-    DERIVED_ROLL_MIN = 1 << 20, /* a file of less is not worth rewriting */
+    DERIVED_ROLL_MIN = 256 << 10, /* a file of less is not worth rewriting */
 };
 
 struct derived_file {
