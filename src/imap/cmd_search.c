@@ -28,6 +28,7 @@ void search_cleanup(struct task *t)
     sort_free(st->sort);
     thread_free(st->thread);
     buf_done(&st->scratch);
+    buf_done(&st->scores);
     buf_done(&st->chunk);
     buf_done(&st->made);
     buf_done(&st->open_derived);
@@ -53,11 +54,15 @@ static int found(struct search_state *st, const struct shown *m, struct span der
     st->last_modseq = m->row.modseq;
     if (!st->first_modseq)
         st->first_modseq = m->row.modseq;
+    if (st->program.fuzzy && !st->sorted)
+        relevancy_note(st, m);
     if (st->thread)
         return thread_add(st->thread, m, derived);
     if (!st->sort || (st->sorted && ranges_has(st->sorted, m->row.uid)))
         return 0;
-    return sort_add(st->sort, m, derived);
+    struct shown scored = *m;
+    scored.relevancy = st->program.relevancy;
+    return sort_add(st->sort, &scored, derived);
 }
 
 /* Go on with the bytes of st->open. 1: not finished in this slice. */
@@ -309,6 +314,8 @@ void search_answer_esearch(struct task *t, const struct ranges *numbers, struct 
         buf_put_lit(b, " COUNT ");
         buf_put_u64(b, ranges_count(numbers));
     }
+    if ((want & SEARCH_RETURN_RELEVANCY) && numbers->n)
+        relevancy_put(b, &t->command->search, st);
     if (st->program.has_modseq && numbers->n)
         buf_printf(b, " MODSEQ %" PRIu64, answered_modseq(t, want));
     buf_put_lit(b, "\r\n");
@@ -360,7 +367,7 @@ static enum step search_end(struct task *t)
     if (a->ret & SEARCH_RETURN_SAVE)
         search_save_result(t);
     unsigned shown = SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL |
-                     SEARCH_RETURN_COUNT | SEARCH_RETURN_PARTIAL;
+                     SEARCH_RETURN_COUNT | SEARCH_RETURN_PARTIAL | SEARCH_RETURN_RELEVANCY;
     if (a->thread)
         conn_put_producer(s->conn, thread_pull, thread_producer_free, take_ptr(st->thread));
     else if (a->sort && !a->has_return)
@@ -403,6 +410,7 @@ enum step search_failed(struct task *t, int rc)
 void search_state_init(struct search_state *st)
 {
     buf_init(&st->scratch, BUF_UNLIMITED);
+    buf_init(&st->scores, BUF_UNLIMITED);
     buf_init(&st->chunk, BUF_UNLIMITED);
     buf_init(&st->made, BUF_UNLIMITED);
     buf_init(&st->open_derived, BUF_UNLIMITED);

@@ -90,7 +90,7 @@ const struct sort_criterion *comparator_criteria(struct task *t)
     struct sort_criterion *v = arena_array(&t->arena, a->n_sort, sizeof(*v));
     for (unsigned i = 0; v && i < a->n_sort; i++) {
         bool text = a->sort[i].key != SORT_ARRIVAL && a->sort[i].key != SORT_DATE &&
-                    a->sort[i].key != SORT_SIZE;
+                    a->sort[i].key != SORT_SIZE && a->sort[i].key != SORT_RELEVANCY;
         v[i] = a->sort[i];
         v[i].reverse ^= text;
     }

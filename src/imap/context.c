@@ -33,9 +33,8 @@ struct context {
 
 /* --- PARTIAL --- */
 
-/* The places that it names among n results; false: none of them exist. */
-static bool places(const struct wire_partial *p, uint64_t n, uint64_t *ret_first,
-                   uint64_t *ret_last)
+bool partial_places(const struct wire_partial *p, uint64_t n, uint64_t *ret_first,
+                    uint64_t *ret_last)
 {
     uint64_t first = p->first, last = MIN((uint64_t)p->last, n);
     if (first > n)
@@ -48,7 +47,7 @@ static bool places(const struct wire_partial *p, uint64_t n, uint64_t *ret_first
 void partial_slice(const struct wire_partial *p, const struct ranges *all, struct ranges *ret)
 {
     uint64_t first, last, at = 1;
-    if (!places(p, ranges_count(all), &first, &last))
+    if (!partial_places(p, ranges_count(all), &first, &last))
         return;
     for (size_t i = 0; i < all->n && at <= last; i++) {
         struct range r = all->v[i];
@@ -81,7 +80,7 @@ void put_partial(struct buf *b, const struct cmd_search *a, const struct search_
     buf_put_lit(b, " PARTIAL (");
     buf_put_span(b, a->partial.text);
     buf_put_byte(b, ' ');
-    if (!places(&a->partial, ranges_count(numbers), &first, &last)) {
+    if (!partial_places(&a->partial, ranges_count(numbers), &first, &last)) {
         buf_put_lit(b, "NIL");
     } else if (st->sort) {
         put_sorted_part(b, st->sort, uid, first - 1, last);
@@ -100,7 +99,7 @@ void partial_save(const struct cmd_search *a, const struct search_state *st, str
         partial_slice(&a->partial, &st->uids, to);
         return;
     }
-    if (!places(&a->partial, sort_count(st->sort), &first, &last))
+    if (!partial_places(&a->partial, sort_count(st->sort), &first, &last))
         return;
     for (uint64_t i = first - 1; i < last; i++)
         ranges_add(to, sort_at(st->sort, i, true), sort_at(st->sort, i, true));

@@ -20,6 +20,7 @@ struct search_state {
     struct ranges uids, seqs; /* what was found */
     struct sort *sort;        /* of SORT: the same in order */
     struct thread *thread;    /* of THREAD */
+    struct buf scores;        /* FUZZY: u32 UID and u8 relevancy of each, in ascending order */
     bool sorting;             /* all has been found */
     /* Mod-sequences: the greatest, and of the first and the last message found. */
     uint64_t modseq, first_modseq, last_modseq;
@@ -46,6 +47,9 @@ int search_start(struct task *t, struct snap *snap) must_check;
 /* " MAILBOX x UIDVALIDITY 5", or nothing, goes behind the tag. */
 void search_answer_esearch(struct task *t, const struct ranges *numbers, struct span source);
 void search_save_result(struct task *t);
+/* relevancy.c */
+void relevancy_note(struct search_state *st, const struct shown *m);
+void relevancy_put(struct buf *b, const struct cmd_search *a, const struct search_state *st);
 void search_begin_update(struct task *t); /* after the answer */
 /* The tagged answer to one that failed. */
 enum step search_failed(struct task *t, int rc);
@@ -60,6 +64,9 @@ void context_free(struct context *c); /* of a search that failed; NULL is allowe
 /* The results from..to of a SORT as a set: only ascending runs are joined (RFC 5267 section 3.2).
  */
 void put_sorted_part(struct buf *b, const struct sort *s, bool uid, size_t from, size_t to);
+/* The places (from 1) that PARTIAL names among n results; false: none of them exist. */
+bool partial_places(const struct wire_partial *p, uint64_t n, uint64_t *ret_first,
+                    uint64_t *ret_last);
 /* " PARTIAL (1:500 7:9)" */
 void put_partial(struct buf *b, const struct cmd_search *a, const struct search_state *st, bool uid,
                  const struct ranges *numbers);

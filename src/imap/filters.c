@@ -54,6 +54,7 @@ static bool graft(struct task *t, uint32_t at, const struct cmd_search *found)
     for (uint32_t i = 0; i < found->n_nodes; i++) {
         struct search_node *n = &nodes[base + i];
         *n = found->nodes[i];
+        n->fuzzy = n->fuzzy || nodes[at].fuzzy;
         n->child += n->child ? base : 0;
         n->next += n->next ? base : 0;
     }

@@ -110,6 +110,7 @@ static int start(struct task *t, struct snap *snap, struct view *view,
     search_program_done(&st->search.program);
     ranges_reset(&st->search.uids);
     ranges_reset(&st->search.seqs);
+    buf_reset(&st->search.scores);
     st->search.modseq = st->search.first_modseq = st->search.last_modseq = 0;
     st->search.view = view;
     int rc = search_start(t, snap);
@@ -365,7 +366,7 @@ static void answer(struct task *t)
     struct multi_state *st = t->data;
     const struct cmd_search *a = &t->command->search;
     const uint32_t shown = SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_ALL |
-                           SEARCH_RETURN_COUNT | SEARCH_RETURN_PARTIAL;
+                           SEARCH_RETURN_COUNT | SEARCH_RETURN_PARTIAL | SEARCH_RETURN_RELEVANCY;
     if ((a->ret & SEARCH_RETURN_SAVE) && st->search.view == t->session->view)
         search_save_result(t);
     if (st->search.uids.n && (!a->has_return || (a->ret & shown)))

@@ -45,6 +45,7 @@ struct judge_key {
     struct ranges uids;
     enum header_id field;
     struct needle *needle;
+    bool fuzzy; /* how well it matches counts */
 };
 
 enum { SEARCH_TERMS_MAX = 64 };
@@ -57,7 +58,10 @@ struct search_program {
     size_t term_count;
     struct message_search *bytes; /* NULL without terms */
     signed char *stack;           /* count values */
-    struct search_open *open;     /* while it is made */
+    unsigned char *scores;        /* and how well each matches; 0: it does not say */
+    uint8_t relevancy;            /* of the message that was judged last (RFC 6203); 1 to 100 */
+    bool fuzzy;
+    struct search_open *open; /* while it is made */
     bool needs_derived;
     bool has_modseq; /* the answer tells the greatest mod-sequence (RFC 7162 section 3.1.5) */
 };

@@ -10,12 +10,14 @@ struct compiler {
     struct search_program *program;
     struct span charset;
     int error;
+    bool fuzzy; /* the node at hand */
 };
 
 static struct judge_key *emit(struct compiler *c, enum search_op op)
 {
     struct judge_key *k = &c->program->keys[c->program->count++];
-    *k = (struct judge_key){.op = op};
+    *k = (struct judge_key){.op = op, .fuzzy = c->fuzzy};
+    c->program->fuzzy |= c->fuzzy;
     return k;
 }
 
@@ -43,7 +45,7 @@ static void emit_text(struct compiler *c, enum search_where where, struct span f
     }
     enum header_id id = where == SEARCH_HEADER ? header_id(field) : HEADER_OTHER;
     struct judge_key *k = emit(c, id == HEADER_OTHER ? SEARCH_TERM : SEARCH_FIELD);
-    k->needle = needle_new(buf_span(&utf8));
+    k->needle = c->fuzzy ? needle_new_fuzzy(buf_span(&utf8)) : needle_new(buf_span(&utf8));
     k->field = id;
     k->number = add_term(c, where, field, k->needle);
     c->program->needs_derived = true;
@@ -254,6 +256,7 @@ static void emit_tree(struct compiler *c, const struct search_node *nodes,
             stack[depth++] = (struct search_open){child, nodes[child].child, 0};
             continue;
         }
+        c->fuzzy = n->fuzzy;
         if (!n->child)
             emit_leaf(c, n);
         if (n->negated)
@@ -290,14 +293,15 @@ static int take_memory(struct task *t, struct search_program *p)
         return 0;
     p->keys = arena_array(&t->arena, n, sizeof(*p->keys));
     p->open = arena_array(&t->arena, nodes + 1, sizeof(*p->open));
-    p->stack = arena_alloc(&t->arena, n + 1);
+    p->scores = arena_alloc(&t->arena, n + 1);
+    p->stack = p->scores ? arena_alloc(&t->arena, n + 1) : NULL;
     return p->keys && p->open && p->stack ? 0 : ERR_LIMIT;
 }
 
 int search_compile(struct task *t, struct view *view, struct snap *snap, struct search_program *ret)
 {
     const struct cmd_search *a = &t->command->search;
-    struct compiler c = {t, view, snap, ret, a->charset, 0};
+    struct compiler c = {t, view, snap, ret, a->charset, 0, false};
     int rc = take_memory(t, ret);
     if (rc)
         return rc;

@@ -276,6 +276,7 @@ struct shown {
     uint32_t seq;
     bool expunged; /* row is a ghost, or has only its UID (row.message_id 0) */
     bool recent;
+    uint8_t relevancy; /* of a FUZZY search (RFC 6203) */
     struct row row;
 };
 void view_walk_init(struct view_walk *w, struct view *v, const struct ranges *uids);

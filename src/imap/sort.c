@@ -46,7 +46,8 @@ void sort_free(struct sort *s)
 bool sort_needs_derived(const struct sort *s)
 {
     for (unsigned i = 0; i < s->n_criteria; i++)
-        if (s->criteria[i].key != SORT_ARRIVAL && s->criteria[i].key != SORT_SIZE)
+        if (s->criteria[i].key != SORT_ARRIVAL && s->criteria[i].key != SORT_SIZE &&
+            s->criteria[i].key != SORT_RELEVANCY)
             return true;
     return false;
 }
@@ -55,7 +56,7 @@ bool sort_needs_derived(const struct sort *s)
 
 static bool is_number(enum sort_key k)
 {
-    return k == SORT_ARRIVAL || k == SORT_DATE || k == SORT_SIZE;
+    return k == SORT_ARRIVAL || k == SORT_DATE || k == SORT_SIZE || k == SORT_RELEVANCY;
 }
 
 /* As a number that sorts like it; section 2.2: the INTERNALDATE where the sent date is not known.
@@ -63,6 +64,8 @@ static bool is_number(enum sort_key k)
 static uint64_t number_of(enum sort_key k, const struct shown *m, struct span derived)
 {
     struct derived_info info;
+    if (k == SORT_RELEVANCY) /* the highest comes first */
+        return 100U - m->relevancy;
     if (k == SORT_SIZE)
         return m->row.size;
     int64_t seconds = m->row.internal_date.seconds;

@@ -20,6 +20,7 @@ struct message_search {
     size_t n_terms;
     uint64_t body, text, header; /* terms by kind, as bits */
     uint64_t decided, matched;
+    uint8_t score[64]; /* of HEADER terms */
 
     struct text_search *search;
 
@@ -68,9 +69,18 @@ void message_search_free(struct message_search *s)
     free(s);
 }
 
+unsigned message_search_score(const struct message_search *s, size_t term)
+{
+    if (term >= s->n_terms)
+        return 0;
+    if (s->terms[term].where == SEARCH_HEADER)
+        return s->score[term];
+    return s->matched >> term & 1 ? 100 : text_search_score(s->search, term);
+}
+
 bool message_search_found(const struct message_search *s, size_t term)
 {
-    return term < s->n_terms && (s->matched >> term & 1);
+    return message_search_score(s, term) > 0;
 }
 
 /* --- The plan ----------------------------------------------------------------------------- */
@@ -82,14 +92,24 @@ static void decide(struct message_search *s, size_t term, bool match)
         s->matched |= UINT64_C(1) << term;
 }
 
+/* A HEADER term has met one of its fields: the best counts, and nothing is better than 100. */
+static void note_field(struct message_search *s, size_t term, unsigned score)
+{
+    s->score[term] = (uint8_t)MAX((unsigned)s->score[term], score);
+    if (s->score[term] == 100)
+        decide(s, term, true);
+}
+
 /* SEARCH FROM and the like look at addresses, and HEADER FROM is no less tolerant. */
-static bool matches_field(const struct search_term *t, struct span value, struct buf *scratch)
+static unsigned matches_field(const struct search_term *t, struct span value, struct buf *scratch)
 {
     enum header_id id = header_id(t->field);
     bool addresses = (id >= HEADER_FROM && id <= HEADER_BCC) ||
                      (id >= HEADER_RESENT_FROM && id <= HEADER_RESENT_BCC);
-    return addresses ? needle_in_addresses(t->needle, value, scratch)
-                     : needle_in_header(t->needle, value, scratch);
+    unsigned score = needle_score_in_header(t->needle, value, scratch);
+    if (score == 0 && addresses && needle_in_addresses(t->needle, value, scratch))
+        score = 100;
+    return score;
 }
 
 /* HEADER terms that the record answers. */
@@ -102,13 +122,12 @@ static void ask_record(struct message_search *s, struct span rec)
         enum derived_has has = derived_has_field(rec, t->field);
         if (has == DERIVED_UNKNOWN)
             continue;
-        bool match = false;
         uint32_t pos = 0;
         struct span value;
-        while (has == DERIVED_KEPT && !match &&
+        while (has == DERIVED_KEPT && s->score[i] < 100 &&
                derived_field_next(rec, header_id(t->field), &pos, &value))
-            match = matches_field(t, value, &s->scratch);
-        decide(s, i, match);
+            note_field(s, i, matches_field(t, value, &s->scratch));
+        decide(s, i, s->score[i] > 0);
     }
 }
 
@@ -165,6 +184,7 @@ int message_search_begin(struct message_search *s, struct span rec, struct messa
     text_search_reset(s->search);
     s->source = source;
     s->decided = s->matched = 0;
+    memset(s->score, 0, sizeof(s->score));
     s->n_ranges = s->at = 0;
     s->done = 0;
     s->begun = false;
@@ -217,9 +237,8 @@ static void match_fields(struct message_search *s, struct span lines)
     while (header_next(&lines, &f))
         for (uint64_t w = s->header & ~s->decided; w; w &= w - 1) {
             size_t i = (size_t)__builtin_ctzll(w);
-            if (span_ieq(s->terms[i].field, f.name) &&
-                matches_field(&s->terms[i], f.value, &s->scratch))
-                decide(s, i, true);
+            if (span_ieq(s->terms[i].field, f.name))
+                note_field(s, i, matches_field(&s->terms[i], f.value, &s->scratch));
         }
 }
 

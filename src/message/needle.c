@@ -20,11 +20,19 @@ struct needle *needle_new(struct span key)
     return n;
 }
 
+struct needle *needle_new_fuzzy(struct span key)
+{
+    struct needle *n = needle_new(key);
+    n->fuzzy = fuzzy_key_new(key);
+    return n;
+}
+
 void needle_free(struct needle *n)
 {
     if (!n)
         return;
     buf_done(&n->mapped);
+    fuzzy_key_free(n->fuzzy);
     free(n);
 }
 
@@ -58,7 +66,7 @@ bool needle_in_text(const struct needle *n, struct span utf8, struct buf *scratc
     return found;
 }
 
-bool needle_in_header(const struct needle *n, struct span raw, struct buf *scratch)
+static bool is_in_header(const struct needle *n, struct span raw, struct buf *scratch)
 {
     if (needle_is_empty(n))
         return true;
@@ -70,6 +78,22 @@ bool needle_in_header(const struct needle *n, struct span raw, struct buf *scrat
     autobuf text = BUF_INIT(BUF_UNLIMITED);
     header_decode(raw, &text);
     return needle_in_text(n, buf_span(&text), scratch);
+}
+
+unsigned needle_score_in_header(const struct needle *n, struct span raw, struct buf *scratch)
+{
+    if (is_in_header(n, raw, scratch))
+        return 100;
+    if (!n->fuzzy)
+        return 0;
+    autobuf text = BUF_INIT(BUF_UNLIMITED);
+    header_decode(raw, &text);
+    return fuzzy_score(n->fuzzy, buf_span(&text));
+}
+
+bool needle_in_header(const struct needle *n, struct span raw, struct buf *scratch)
+{
+    return needle_score_in_header(n, raw, scratch) > 0;
 }
 
 /* Whether the plain form of the addresses can hold the key although the value as it stands does

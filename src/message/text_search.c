@@ -15,6 +15,7 @@
 
 struct text_search {
     const struct needle **needles;
+    struct fuzzy_match *fuzzy; /* one each; NULL if none of them forgives */
     size_t n;
     uint64_t selected, found;
     size_t keep; /* length of the longest needle, minus one */
@@ -38,6 +39,8 @@ struct text_search *text_search_new(const struct needle *const *needles, size_t 
         s->needles[i] = needles[i];
         if (needles[i]->mapped.n > s->keep + 1)
             s->keep = needles[i]->mapped.n - 1;
+        if (needles[i]->fuzzy && !s->fuzzy)
+            s->fuzzy = xcalloc(n, sizeof(*s->fuzzy));
     }
     struct buf *bufs[] = {&s->tail, &s->decoded, &s->utf8, &s->mapped};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
@@ -56,6 +59,7 @@ void text_search_free(struct text_search *s)
         buf_done(bufs[i]);
     charset_decoder_done(&s->charset);
     free(s->needles);
+    free(s->fuzzy);
     free(s);
 }
 
@@ -68,6 +72,8 @@ void text_search_reset(struct text_search *s)
 {
     s->selected = all_bits(s->n);
     s->found = 0;
+    if (s->fuzzy)
+        memset(s->fuzzy, 0, s->n * sizeof(*s->fuzzy));
     for (size_t i = 0; i < s->n; i++)
         if (needle_is_empty(s->needles[i]))
             s->found |= UINT64_C(1) << i;
@@ -84,9 +90,19 @@ uint64_t text_search_bits(const struct text_search *s)
     return s->found;
 }
 
+unsigned text_search_score(const struct text_search *s, size_t needle)
+{
+    if (needle >= s->n)
+        return 0;
+    if (s->found >> needle & 1)
+        return 100;
+    const struct fuzzy_key *key = s->needles[needle]->fuzzy;
+    return key ? fuzzy_match_score(key, &s->fuzzy[needle]) : 0;
+}
+
 bool text_search_found(const struct text_search *s, size_t needle)
 {
-    return needle < s->n && (s->found >> needle & 1);
+    return text_search_score(s, needle) > 0;
 }
 
 bool text_search_found_all(const struct text_search *s)
@@ -178,8 +194,22 @@ static void match_mixed(struct text_search *s, struct span text, bool last)
     keep_tail(s);
 }
 
+/* Those that forgive read the text too, word by word. A NULL text: it ends. */
+static void match_fuzzy(struct text_search *s, const struct span *text)
+{
+    for (uint64_t w = s->fuzzy ? wanted(s) : 0; w; w &= w - 1) {
+        size_t i = (size_t)__builtin_ctzll(w);
+        const struct fuzzy_key *key = s->needles[i]->fuzzy;
+        if (key && text)
+            fuzzy_match_feed(key, &s->fuzzy[i], *text);
+        else if (key)
+            fuzzy_match_break(key, &s->fuzzy[i]);
+    }
+}
+
 static void match_utf8(struct text_search *s, struct span text)
 {
+    match_fuzzy(s, &text);
     while (text.n > 0 && wanted(s)) {
         size_t ascii = s->map.held_n == 0 ? ascii_prefix(text) : 0;
         if (ascii == text.n || ascii >= ASCII_RUN) {
@@ -233,5 +263,6 @@ void text_search_end(struct text_search *s)
         match_utf8(s, buf_span(&s->utf8));
         match_mixed(s, SPAN_EMPTY, true);
     }
+    match_fuzzy(s, NULL);
     buf_reset(&s->tail);
 }

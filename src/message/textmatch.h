@@ -28,11 +28,16 @@
 struct needle;
 
 struct needle *needle_new(struct span utf8_key); /* keys of any length; copied */
-void needle_free(struct needle *n);              /* NULL is allowed */
-bool needle_is_empty(const struct needle *n);    /* matches everything */
+/* Forgiving (message/fuzzy.h): the functions below find it in what holds it as it is, and where the
+ * words of the key match well enough. */
+struct needle *needle_new_fuzzy(struct span utf8_key);
+void needle_free(struct needle *n);           /* NULL is allowed */
+bool needle_is_empty(const struct needle *n); /* matches everything */
 
 /* In a raw field value. scratch: any buf, contents are lost; saves allocations. */
 bool needle_in_header(const struct needle *n, struct span raw_value, struct buf *scratch);
+/* How well it is found there: 0 if not at all, 100 as it is. */
+unsigned needle_score_in_header(const struct needle *n, struct span raw_value, struct buf *scratch);
 bool needle_in_text(const struct needle *n, struct span utf8, struct buf *scratch);
 
 /* For From, To, Cc, Bcc and the like: as above, and also against the addresses without comments,
@@ -56,6 +61,8 @@ void text_search_feed(struct text_search *s, struct span raw);
 void text_search_end(struct text_search *s);
 
 bool text_search_found(const struct text_search *s, size_t needle);
+/* 0 if not found; less than 100 for what was forgiven. */
+unsigned text_search_score(const struct text_search *s, size_t needle);
 bool text_search_found_all(const struct text_search *s); /* nothing left to look for */
 
 /* --- A message ----------------------------------------------------------------------------- */
@@ -95,5 +102,7 @@ int message_search_begin(struct message_search *s, struct span derived,
 int message_search_step(struct message_search *s, size_t max_bytes) must_check;
 
 bool message_search_found(const struct message_search *s, size_t term);
+/* 1 to 100, 0 if not found. */
+unsigned message_search_score(const struct message_search *s, size_t term);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef MESSAGE_TEXTMATCH_INT_H
 #define MESSAGE_TEXTMATCH_INT_H
 
+#include "message/fuzzy.h"
 #include "message/scan_int.h"
 #include "message/textmatch.h"
 
@@ -10,6 +11,7 @@ struct needle {
     bool ascii;        /* mapped is ASCII: it can be found in unmapped ASCII text */
     bool has_name_sign, has_address_sign; /* signs that can be next to what addresses leave out */
     struct scan_key exact, fold;
+    struct fuzzy_key *fuzzy; /* NULL: it does not forgive */
 };
 
 /* In text that casemap has mapped / in ASCII text as it is. The needle is not empty. */

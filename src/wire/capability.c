@@ -67,6 +67,7 @@ static const struct {
     {"QUOTA=RES-ANNOTATION-STORAGE", AFTER},
     {"QUOTASET", AFTER},
     {"WITHIN", AFTER},
+    {"SEARCH=FUZZY", AFTER},
     {"SORT", AFTER},
     {"SORT=DISPLAY", AFTER},
     {"ESORT", AFTER},

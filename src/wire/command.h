@@ -340,6 +340,7 @@ enum search_key {
 struct search_node {
     enum search_key key;
     bool negated;
+    bool fuzzy; /* RFC 6203: it stands behind FUZZY, or within what does */
     uint32_t child, next;
     union {
         struct {
@@ -360,6 +361,7 @@ enum search_return {
     SEARCH_RETURN_PARTIAL = 1 << 5,
     SEARCH_RETURN_UPDATE = 1 << 6,
     SEARCH_RETURN_CONTEXT = 1 << 7,
+    SEARCH_RETURN_RELEVANCY = 1 << 8, /* RFC 6203 section 4 */
 };
 
 /* Places among results, from 1 (RFC 5267 section 4.4), or from the end (RFC 9394 section 3.1). */
@@ -379,6 +381,7 @@ enum sort_key { /* RFC 5256 section 3, RFC 5957 section 4 */
                 SORT_TO,
                 SORT_DISPLAYFROM,
                 SORT_DISPLAYTO,
+                SORT_RELEVANCY, /* RFC 6203 section 6 */
 };
 
 struct sort_criterion {

@@ -86,6 +86,7 @@ struct search_parse {
     struct open_node *stack;
     unsigned depth;
     bool negated; /* an odd number of NOTs stands before the next key */
+    bool fuzzy;   /* FUZZY stands before it */
 };
 
 static struct search_node *node_at(struct search_parse *sp, uint32_t i)
@@ -103,7 +104,8 @@ static uint32_t add_node(struct search_parse *sp, enum search_key key, bool nega
     struct search_node *node = node_at(sp, i);
     node->key = key;
     node->negated = negated != sp->negated;
-    sp->negated = false;
+    node->fuzzy = sp->fuzzy || node_at(sp, in->node)->fuzzy;
+    sp->negated = sp->fuzzy = false;
     if (in->last)
         node_at(sp, in->last)->next = i;
     else
@@ -334,6 +336,11 @@ static int parse_key(struct search_parse *sp, bool *ret_complete)
         p->after = "NOT";
         return parse_sp(p, "a SEARCH key");
     }
+    if (span_ieq(name, SPAN("FUZZY"))) { /* RFC 6203 section 7 */
+        sp->fuzzy = true;
+        p->after = "FUZZY";
+        return parse_sp(p, "a SEARCH key");
+    }
     if (span_ieq(name, SPAN("OR"))) {
         int rc = open_container(sp, IN_OR);
         p->after = "OR";
@@ -367,6 +374,18 @@ static int after_key(struct search_parse *sp, bool *ret_more)
     }
 }
 
+/* RFC 6203 sections 4 and 6: not without FUZZY, which may stand in a filter. */
+static int check_relevancy(struct parse *p, const struct cmd_search *search)
+{
+    bool asked = search->ret & SEARCH_RETURN_RELEVANCY;
+    for (unsigned i = 0; i < search->n_sort; i++)
+        asked = asked || search->sort[i].key == SORT_RELEVANCY;
+    for (uint32_t i = 0; i < search->n_nodes; i++)
+        if (search->nodes[i].fuzzy || search->nodes[i].key == KEY_FILTER)
+            return 0;
+    return asked ? parse_fail(p, ERR_INVALID, "RELEVANCY needs a FUZZY key") : 0;
+}
+
 static int parse_program(struct parse *p, struct cmd_search *search)
 {
     struct search_parse sp = {
@@ -389,16 +408,21 @@ static int parse_program(struct parse *p, struct cmd_search *search)
     }
     search->nodes = sp.nodes.items;
     search->n_nodes = sp.nodes.n;
-    return 0;
+    return check_relevancy(p, search);
 }
 
 /* ---- what stands before the keys ---- */
 
 static const struct keyword return_options[] = {
-    {"MIN", SEARCH_RETURN_MIN},       {"MAX", SEARCH_RETURN_MAX},
-    {"ALL", SEARCH_RETURN_ALL},       {"COUNT", SEARCH_RETURN_COUNT},
-    {"SAVE", SEARCH_RETURN_SAVE},     {"PARTIAL", SEARCH_RETURN_PARTIAL},
-    {"UPDATE", SEARCH_RETURN_UPDATE}, {"CONTEXT", SEARCH_RETURN_CONTEXT},
+    {"MIN", SEARCH_RETURN_MIN},
+    {"MAX", SEARCH_RETURN_MAX},
+    {"ALL", SEARCH_RETURN_ALL},
+    {"COUNT", SEARCH_RETURN_COUNT},
+    {"SAVE", SEARCH_RETURN_SAVE},
+    {"PARTIAL", SEARCH_RETURN_PARTIAL},
+    {"UPDATE", SEARCH_RETURN_UPDATE},
+    {"CONTEXT", SEARCH_RETURN_CONTEXT},
+    {"RELEVANCY", SEARCH_RETURN_RELEVANCY},
 };
 
 /* One number of a range, perhaps negative. */
@@ -614,6 +638,7 @@ static const struct keyword sort_keys[] = {
     {"TO", SORT_TO},
     {"DISPLAYFROM", SORT_DISPLAYFROM},
     {"DISPLAYTO", SORT_DISPLAYTO},
+    {"RELEVANCY", SORT_RELEVANCY},
 };
 
 /* "(" ["REVERSE" SP] key *(SP ["REVERSE" SP] key) ")" */

@@ -132,7 +132,7 @@ static void put_node(struct buf *b, const struct search_node *node)
         "SAVEDSINCE",  "UIDAFTER",
         "UIDBEFORE",   [KEY_FILTER] = "FILTER",
     };
-    buf_printf(b, " %s%s", node->negated ? "!" : "", names[node->key]);
+    buf_printf(b, " %s%s%s", node->negated ? "!" : "", node->fuzzy ? "~" : "", names[node->key]);
     switch (node->key) {
     case KEY_FLAG:
         buf_put_byte(b, ' ');
@@ -191,8 +191,8 @@ static void put_sources(struct buf *b, const struct cmd_search *s)
 
 static void put_order(struct buf *b, const struct cmd_search *s)
 {
-    static const char *const keys[] = {"ARRIVAL", "CC", "DATE",        "FROM",     "SIZE",
-                                       "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"};
+    static const char *const keys[] = {"ARRIVAL", "CC", "DATE",        "FROM",      "SIZE",
+                                       "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO", "RELEVANCY"};
     static const char *const algorithms[] = {"", "ORDEREDSUBJECT", "REFERENCES", "REFS"};
     if (s->thread)
         buf_printf(b, " %s", algorithms[s->thread]);
@@ -203,8 +203,8 @@ static void put_order(struct buf *b, const struct cmd_search *s)
 /* Depth first along child and next; parents come before their children in the array. */
 static void put_search(struct buf *b, const struct cmd_search *s)
 {
-    static const char *const options[] = {"MIN",  "MAX",     "ALL",    "COUNT",
-                                          "SAVE", "PARTIAL", "UPDATE", "CONTEXT"};
+    static const char *const options[] = {"MIN",     "MAX",    "ALL",     "COUNT",    "SAVE",
+                                          "PARTIAL", "UPDATE", "CONTEXT", "RELEVANCY"};
     if (s->has_return) {
         buf_put_lit(b, " RETURN");
         put_bits(b, s->ret, options, ARRAY_LEN(options));

@@ -540,6 +540,29 @@ static void esearch(void **state)
         "SUBTREE-ONE is for ESEARCH only");
 }
 
+/* RFC 6203: its examples, and section 7 */
+static void fuzzy(void **state)
+{
+    (void)state;
+    OK("A1 SEARCH FUZZY (SUBJECT \"IMAP break\")",
+       "A1 SEARCH AND ( ~AND ( ~SUBJECT [IMAP break] ) )");
+    OK("A2 SEARCH FUZZY SUBJECT work FROM user@example.com",
+       "A2 SEARCH AND ( ~SUBJECT [work] FROM [user@example.com] )");
+    OK("B1 SEARCH RETURN (RELEVANCY ALL) FUZZY TEXT \"Helo\"",
+       "B1 SEARCH RETURN ALL RELEVANCY; AND ( ~TEXT [Helo] )");
+    OK("C1 SORT (RELEVANCY) UTF-8 FUZZY SUBJECT \"Helo\"",
+       "C1 SORT RELEVANCY [UTF-8] AND ( ~SUBJECT [Helo] )");
+    OK("C3 SORT RETURN (PARTIAL 1:10) (RELEVANCY) UTF-8 FUZZY TEXT \"World\"",
+       "C3 SORT RELEVANCY RETURN PARTIAL 1-10 1:10; [UTF-8] AND ( ~TEXT [World] )");
+    OK("a SEARCH NOT FUZZY OR FROM x NOT (TO y SEEN) CC z",
+       "a SEARCH AND ( !~OR ( ~FROM [x] !~AND ( ~TO [y] ~FLAG (\\Seen) ) ) CC [z] )");
+    OK("a SEARCH FUZZY FUZZY NOT SEEN", "a SEARCH AND ( !~FLAG (\\Seen) )");
+    OK("a SEARCH RETURN (RELEVANCY) FILTER x", "a SEARCH RETURN RELEVANCY; AND ( FILTER [x] )");
+    BAD("a SEARCH FUZZY", "expected a SEARCH key after FUZZY");
+    BAD("a SEARCH RETURN (RELEVANCY ALL) TEXT x", "RELEVANCY needs a FUZZY key");
+    BAD("a SORT (RELEVANCY) UTF-8 TEXT x", "RELEVANCY needs a FUZZY key");
+}
+
 static void search_errors(void **state)
 {
     (void)state;
@@ -817,6 +840,7 @@ int main(void)
         cmocka_unit_test(append_parts),
         cmocka_unit_test(search),
         cmocka_unit_test(esearch),
+        cmocka_unit_test(fuzzy),
         cmocka_unit_test(search_errors),
         cmocka_unit_test(fetch),
         cmocka_unit_test(fetch_sections),
