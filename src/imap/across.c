@@ -353,8 +353,10 @@ static enum step on_ended(struct task *t)
     a->intended = error != 0;
     if (a->error)
         return task_store_failed(t, a->error, true);
+    /* They have arrived, and will be expunged here when the source can be had again: NO would be a
+     * lie, and OK not yet true. */
     if (error)
-        return task_store_failed(t, error, false);
+        return task_store_failed(t, t->request.transfer_done ? ERR_UNKNOWN : error, false);
     t->session->view->dirty = true;
     return a->more ? intend(t) : finish(t);
 }

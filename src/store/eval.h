@@ -54,8 +54,8 @@ struct eval {
     size_t ops_start, payload_start;
     uint64_t payload_bytes;
     struct eval_walk walk;
-    struct snap_eyes eyes; /* of who asks */
-    struct ranges seen;    /* COPY, MOVE: new messages that he has seen */
+    struct snap_eyes eyes;   /* of who asks */
+    struct ranges seen;      /* COPY, MOVE: new messages that he has seen */
     struct map new_keywords; /* lower-case name -> id */
     struct buf name, name2;  /* normalised names */
     struct eval_keywords *keywords;
@@ -130,8 +130,8 @@ int eval_subscribe(struct eval *e) must_check; /* and UNSUBSCRIBE */
 int eval_transfer_begin(struct eval *e) must_check;
 int eval_transfer_end(struct eval *e) must_check;
 int eval_transfer_settle(struct eval *e) must_check;
-/* An APPEND that is part of a transfer. ERR_EXISTS: it took effect before; ERR_DENIED: it was
- * refused for good. */
+/* An APPEND that is part of a transfer. ERR_EXISTS: it took effect before; ERR_BUSY: it was
+ * refused for good, by who settled it. */
 int eval_transfer_in(struct eval *e) must_check;
 int eval_url_key(struct eval *e) must_check;
 int eval_acl(struct eval *e) must_check;

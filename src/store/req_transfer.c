@@ -43,8 +43,8 @@ int eval_transfer_in(struct eval *e)
         return ERR_INVALID;
     refused_id(id, refused);
     int error = known(e, refused);
-    if (error == 0)
-        return ERR_DENIED;
+    if (error == 0) /* settled meanwhile, after a break: another move can be made */
+        return ERR_BUSY;
     if (error == ERR_NOT_FOUND)
         error = known(e, id);
     if (error == 0)

@@ -175,8 +175,7 @@ class Client(threading.Thread):
         if r.status != 'NO' or r.code not in LATER:
             raise Violation('%r: %r' % (parts[0], r))
         self.refused += 1
-        if r.code != 'UNAVAILABLE' or moving is None:
-            self.maybe, self.moving = None, None  # refused: nothing of it may be there
+        self.maybe, self.moving = None, None  # refused: nothing of it may be there
         self.settle()
         return None
 

@@ -241,7 +241,7 @@ static void settled_before_it_arrived(void **state)
     fill_inbox(p, 1);
     expect(&p->f, ask_begin(id, mailbox_id(&p->f, "INBOX"), "1"), 0);
     settle(p);
-    expect_on(p, p->other, ask_arrive(p, id), ERR_DENIED, false);
+    expect_on(p, p->other, ask_arrive(p, id), ERR_BUSY, false);
     expect_on(p, p->other, ask_settle(id), 0, false);
     assert_int_equal(count(p->f.account), 1);
     assert_int_equal(count(p->other), 0);
@@ -349,7 +349,7 @@ static void kept_through_maintenance(void **state)
     }
     assert_int_equal(pending(p->f.account), 3);
     expect_on(p, p->other, ask_arrive(p, there), 0, true);
-    expect_on(p, p->other, ask_arrive(p, refused), ERR_DENIED, false);
+    expect_on(p, p->other, ask_arrive(p, refused), ERR_BUSY, false);
     settle(p);
     assert_int_equal(count(p->f.account), 2);
     assert_int_equal(count(p->other), 1);
