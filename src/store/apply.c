@@ -153,6 +153,35 @@ static int apply_create(struct apply *a, const struct op_mailbox_create *op)
     return rc ? rc : index_mailbox_put(a->txn, &m);
 }
 
+int apply_found_again(struct apply *a, uint32_t mailbox, uint64_t modseq)
+{
+    autobuf text = BUF_INIT(BUF_UNLIMITED);
+    struct index_name name;
+    uint64_t seconds = a->frame->time / 1000000;
+    if (!a->options->lenient || mailbox == 0)
+        return ERR_NOT_FOUND;
+    int rc = name_get(a, SPAN("INBOX"), &name);
+    if (rc)
+        return rc;
+    if (mailbox == 1 && name.id == 0) /* the first one of every account */
+        buf_put_lit(&text, "INBOX");
+    else
+        buf_printf(&text, "Recovered-%u", mailbox);
+    struct op_mailbox_create op = {.mailbox = mailbox,
+                                   .modseq = modseq,
+                                   .uidvalidity = a->state.uidvalidity + 1,
+                                   .name = buf_span(&text)};
+    if (seconds > op.uidvalidity && seconds < UINT32_MAX)
+        op.uidvalidity = (uint32_t)seconds;
+    memcpy(op.object_id, "recovered", 9);
+    store_le32((char *)op.object_id + 12, mailbox);
+    uint32_t highest = a->state.mailbox_id;
+    a->state.mailbox_id = mailbox - 1;
+    rc = apply_create(a, &op);
+    a->state.mailbox_id = MAX(a->state.mailbox_id, highest);
+    return rc;
+}
+
 static int name_release(struct apply *a, struct span old)
 {
     struct index_name name;

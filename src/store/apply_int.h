@@ -39,6 +39,11 @@ static inline void apply_modseq(struct apply *a, uint64_t modseq)
     a->state.modseq = MAX(a->state.modseq, modseq);
 }
 
+/* After damage: messages come to a mailbox of which no readable frame tells. It is there again,
+ * with its id, by which later frames know it, as INBOX or under a name that says so, and with
+ * another UIDVALIDITY: what clients knew of it may be missing. ERR_NOT_FOUND: not lenient. */
+int apply_found_again(struct apply *a, uint32_t mailbox, uint64_t modseq) must_check;
+
 /* One row more or less. */
 void apply_count(struct apply *a, struct mailbox_info *m, const struct row *row, int sign);
 

@@ -12,6 +12,17 @@ static int mailbox_get(struct apply *a, uint32_t id, struct mailbox_info *ret)
 
 /* --- append --- */
 
+/* Where messages come to. */
+static int target_get(struct apply *a, uint32_t id, uint64_t modseq, struct mailbox_info *ret)
+{
+    int rc = mailbox_get(a, id, ret);
+    if (rc == ERR_NOT_FOUND)
+        rc = apply_found_again(a, id, modseq);
+    else
+        return rc;
+    return rc ? rc : mailbox_get(a, id, ret);
+}
+
 int apply_append(struct apply *a, const struct op_append *op)
 {
     struct row row = {
@@ -29,7 +40,7 @@ int apply_append(struct apply *a, const struct op_append *op)
     struct row_appender *appender;
     struct message_location where;
     struct mailbox_info m;
-    int rc = mailbox_get(a, op->mailbox, &m);
+    int rc = target_get(a, op->mailbox, op->modseq, &m);
 
     if (rc)
         return apply_error(a, rc, "no such mailbox", op->mailbox);
@@ -227,7 +238,7 @@ int apply_copy(struct apply *a, const struct op_copy *op)
     int rc = mailbox_get(a, op->mailbox, &source);
 
     if (rc == 0)
-        rc = mailbox_get(a, op->target, &target);
+        rc = target_get(a, op->target, op->modseq, &target);
     if (rc)
         return apply_error(a, rc, "no such mailbox", op->mailbox);
     if (op->first_uid < target.uidnext || wanted > UINT32_MAX - (uint64_t)op->first_uid)

@@ -13,6 +13,8 @@ struct check {
     struct frozen frozen;
     struct buf findings; /* struct finding; told between the steps */
     struct buf headless; /* struct headless */
+    struct buf bad;      /* uint64_t: segments in which something is damaged */
+    struct buf lost;     /* struct lost, by message */
     int step, error;
     struct err err;
 };
@@ -23,7 +25,13 @@ struct headless {
     bool used;
 };
 
-enum { STEPS = 4 };
+/* A message whose octets are damaged. */
+struct lost {
+    uint64_t message;
+    struct message_location where;
+};
+
+enum { STEPS = 5 };
 
 static void found(struct check *c, struct finding f)
 {
@@ -41,6 +49,7 @@ static void on_damage(void *ctx, const struct log_damage *d)
         buf_put(&c->headless, &(struct headless){.segment = d->segment}, sizeof(struct headless));
         return;
     }
+    buf_put(&c->bad, &d->segment, sizeof(d->segment));
     snprintf(f.text, sizeof(f.text), "damaged %s in segment %llx at %llu", d->what,
              (unsigned long long)d->segment, (unsigned long long)d->offset);
     found(ctx, f);
@@ -72,6 +81,16 @@ static bool is_external(const struct externals *e, uint64_t segment)
 {
     for (size_t i = 0; i < e->n; i++)
         if (e->v[i] == segment)
+            return true;
+    return false;
+}
+
+/* Segments of frames are read again, message by message, where step 1 found something. */
+static bool is_bad(const struct check *c, uint64_t segment)
+{
+    const uint64_t *v = (const uint64_t *)(const void *)c->bad.p;
+    for (size_t i = 0; i < c->bad.n / sizeof(*v); i++)
+        if (v[i] == segment)
             return true;
     return false;
 }
@@ -129,13 +148,11 @@ static int check_messages(struct check *c)
     for (rc = index_message_seek(txn, 1, &id, &m); rc == 0;
          rc = index_message_seek(txn, id + 1, &id, &m)) {
         note_use(c, m.where.segment);
-        if (!is_external(&externals, m.where.segment) || intact(c, &m.where))
+        if (!is_external(&externals, m.where.segment) && !is_bad(c, m.where.segment))
             continue;
-        struct finding f = {
-            .kind = FINDING_DAMAGE, .segment = m.where.segment, .offset = m.where.offset};
-        snprintf(f.text, sizeof(f.text), "message %llu cannot be read or is damaged",
-                 (unsigned long long)id);
-        found(c, f);
+        struct lost lost = {.message = id, .where = m.where};
+        if (!intact(c, &m.where))
+            buf_put(&c->lost, &lost, sizeof(lost));
     }
     index_read_end(txn);
     tell_headless(c, &externals);
@@ -143,7 +160,82 @@ static int check_messages(struct check *c)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
-/* --- step 3: counts and chunks of every mailbox --- */
+/* --- step 3: where they are --- */
+
+static int by_message(const void *a, const void *b)
+{
+    const struct lost *x = a, *y = b;
+    return (x->message > y->message) - (x->message < y->message);
+}
+
+static void tell_lost(struct check *c, const struct lost *l, uint32_t mailbox, uint32_t uid,
+                      struct span name)
+{
+    struct finding f = {.kind = FINDING_DAMAGE,
+                        .mailbox = mailbox,
+                        .uid = uid,
+                        .segment = l->where.segment,
+                        .offset = l->where.offset};
+    if (mailbox)
+        snprintf(f.text, sizeof(f.text), "mailbox %.*s, UID %u: the message is damaged",
+                 (int)MIN(name.n, 120), name.p, uid);
+    else
+        snprintf(f.text, sizeof(f.text), "message %llu, which is in no mailbox now, is damaged",
+                 (unsigned long long)l->message);
+    found(c, f);
+}
+
+/* One mailbox's rows; told[i]: lost message i has been found somewhere. */
+static int name_in(struct check *c, struct index_txn *txn, const struct mailbox_info *m, bool *told)
+{
+    const struct lost *lost = (const struct lost *)(const void *)c->lost.p;
+    size_t n = c->lost.n / sizeof(*lost);
+    autobuf name = BUF_INIT(BUF_UNLIMITED);
+    struct row_iter it;
+    struct row row;
+    buf_put_span(&name, m->name);
+    int rc = rows_begin(&it, txn, m->id);
+    if (rc)
+        return rc;
+    for (rc = rows_seek(&it, 1, &row); rc == 0; rc = rows_next(&it, &row)) {
+        struct lost key = {.message = row.message_id};
+        const struct lost *l = bsearch(&key, lost, n, sizeof(*lost), by_message);
+        if (!l)
+            continue;
+        told[l - lost] = true;
+        tell_lost(c, l, m->id, row.uid, buf_span(&name));
+    }
+    rows_end(&it);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static int check_places(struct check *c)
+{
+    const struct lost *lost = (const struct lost *)(const void *)c->lost.p;
+    size_t n = c->lost.n / sizeof(*lost);
+    struct index_txn *txn;
+    struct mailbox_info m;
+    if (n == 0)
+        return 0;
+    int rc = index_read_begin(c->frozen.index, &txn);
+    if (rc)
+        return rc;
+    bool *told = xcalloc(n, sizeof(*told));
+    for (rc = index_mailbox_seek(txn, 1, &m); rc == 0;) {
+        uint32_t id = m.id;
+        rc = name_in(c, txn, &m, told);
+        if (rc == 0)
+            rc = index_mailbox_seek(txn, id + 1, &m);
+    }
+    index_read_end(txn);
+    for (size_t i = 0; i < n && rc == ERR_NOT_FOUND; i++)
+        if (!told[i])
+            tell_lost(c, &lost[i], 0, 0, SPAN_EMPTY);
+    free(told);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+/* --- step 4: counts and chunks of every mailbox --- */
 
 static int check_rows(struct check *c)
 {
@@ -166,7 +258,7 @@ static int check_rows(struct check *c)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
-/* --- step 4: the index against a replay --- */
+/* --- step 5: the index against a replay --- */
 
 static int dump(struct index *index, struct buf *to, uint64_t hash[2])
 {
@@ -217,7 +309,9 @@ static int check_replay(struct check *c)
     if (rc == 0)
         rc = dump(replayed, NULL, hash[1]);
     if (rc == 0 && memcmp(hash[0], hash[1], sizeof(hash[0])) != 0) {
-        tell_line(c, "the index is not what the log says", SPAN("rebuild it"));
+        tell_line(c, "the index is not what the log says",
+                  c->bad.n ? SPAN("it may know what cannot be read; compact the account")
+                           : SPAN("rebuild it"));
         rc = dump(c->frozen.index, &is, hash[0]);
         if (rc == 0)
             rc = dump(replayed, &ought, hash[1]);
@@ -231,8 +325,8 @@ static int check_replay(struct check *c)
 
 static void step_run(void *arg)
 {
-    static int (*const steps[STEPS])(struct check *) = {check_log, check_messages, check_rows,
-                                                        check_replay};
+    static int (*const steps[STEPS])(struct check *) = {check_log, check_messages, check_places,
+                                                        check_rows, check_replay};
     struct check *c = arg;
     c->error = steps[c->step](c);
     if (c->error && !c->err.code)
@@ -247,6 +341,8 @@ static void finish(struct check *c)
     frozen_done(&c->frozen);
     buf_done(&c->findings);
     buf_done(&c->headless);
+    buf_done(&c->bad);
+    buf_done(&c->lost);
     free(c);
     m->finished(m, error, error ? err.text : "");
 }
@@ -286,5 +382,7 @@ void account_check(struct account *account, struct maintenance *m)
     c->m = m;
     buf_init(&c->findings, BUF_UNLIMITED);
     buf_init(&c->headless, BUF_UNLIMITED);
+    buf_init(&c->bad, BUF_UNLIMITED);
+    buf_init(&c->lost, BUF_UNLIMITED);
     frozen_take(&c->frozen, account, true, taken, c);
 }

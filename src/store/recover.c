@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "index/tables.h"
 #include "store/apply.h"
 #include "store/checkpoint_int.h"
 
@@ -302,6 +303,54 @@ static int recover_once(const char *dir, struct log *log, bool fresh, struct ind
     return 0;
 }
 
+/* --- what a damaged log does not tell any more --- */
+
+static int pass(void *ctx, const struct log_frame *frame, struct span ops)
+{
+    (void)ctx, (void)frame, (void)ops;
+    return 0;
+}
+
+static void count_damage(void *ctx, uint64_t segment, uint64_t offset, uint64_t seq)
+{
+    (void)segment, (void)offset, (void)seq;
+    ++*(uint64_t *)ctx;
+}
+
+static bool is_whole(struct index *index)
+{
+    struct index_txn *txn;
+    struct mailbox_info m;
+    struct err err;
+    int rc = index_read_begin(index, &txn);
+    if (rc)
+        return false;
+    for (rc = index_mailbox_seek(txn, 1, &m); rc == 0;) {
+        uint32_t id = m.id;
+        rc = rows_verify(txn, id, &err);
+        if (rc == 0)
+            rc = index_mailbox_seek(txn, id + 1, &m);
+    }
+    index_read_end(txn);
+    return rc == ERR_NOT_FOUND;
+}
+
+/* Operations that cannot be read are still in an index that was derived when they could. It is kept
+ * then, also by who asked for a new one; compaction writes them to the log again. */
+static bool index_knows_more(const char *dir, struct log *log)
+{
+    struct index *index = NULL;
+    struct err err;
+    uint64_t damaged = 0;
+    if (log_replay(log, 0, pass, count_damage, &damaged, &err) || damaged == 0)
+        return false;
+    if (open_trusted(dir, log, &index, &err) || !index)
+        return false;
+    bool whole = is_whole(index);
+    index_close(index);
+    return whole;
+}
+
 int recover_index(const char *index_dir, struct log *log, bool fresh, struct index **ret,
                   struct recover_report *report, struct err *err)
 {
@@ -313,6 +362,7 @@ int recover_index(const char *index_dir, struct log *log, bool fresh, struct ind
     report = report ? report : &own;
     err = err ? err : &none;
     *report = (struct recover_report){0};
+    fresh = fresh && !index_knows_more(index_dir, log);
     rc = recover_once(index_dir, log, fresh, ret, report, err);
     /* Whatever is wrong with the index, the log has it all. */
     if ((rc == ERR_CORRUPT || rc == ERR_IO) && !fresh) {
