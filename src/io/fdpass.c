@@ -82,15 +82,16 @@ int fdpass_recv(int sock, void *p, size_t cap, size_t *ret_n, int *ret_fd)
     if (n < 0)
         return errno == EAGAIN ? ERR_AGAIN : errno == ECONNRESET ? ERR_CLOSED : ERR_IO;
     int fd, count = take_descriptors(&msg, &fd);
-    if (count > 1 || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+    bool lost = count == 0 && (msg.msg_flags & MSG_CTRUNC); /* EMFILE, ENFILE */
+    if (count > 1 || (msg.msg_flags & MSG_TRUNC) || (msg.msg_flags & MSG_CTRUNC && !lost)) {
         if (fd >= 0)
             close(fd);
         return ERR_INVALID;
     }
-    if (n == 0 && count == 0)
+    if (n == 0 && count == 0 && !lost)
         return ERR_CLOSED; /* no packet of ours is empty */
     *ret_n = (size_t)n;
-    *ret_fd = fd;
+    *ret_fd = lost ? FDPASS_LOST : fd;
     return 0;
 }
 

@@ -11,7 +11,10 @@
  * ERR_AGAIN, ERR_LIMIT (packet too large), ERR_CLOSED (peer gone), ERR_IO. */
 int fdpass_send(int sock, struct span packet, int fd) must_check;
 
-/* Receives one packet into p. ERR_OK with *ret_n and *ret_fd (-1: none), ERR_AGAIN, ERR_CLOSED (end
+enum { FDPASS_LOST = -2 };
+
+/* Receives one packet into p. ERR_OK with *ret_n and *ret_fd (-1: none; FDPASS_LOST: one came, for
+ * which this process has no room, and is closed), ERR_AGAIN, ERR_CLOSED (end
  * of input), ERR_INVALID (the packet was larger than cap, or more than one descriptor came: all of
  * it is thrown away), ERR_IO. */
 int fdpass_recv(int sock, void *p, size_t cap, size_t *ret_n, int *ret_fd) must_check;

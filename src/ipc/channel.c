@@ -87,7 +87,7 @@ static void send_queue(struct channel *ch)
     set_watch(ch);
 }
 
-/* Is this packet something that the peer may say? */
+/* Is this packet something that the peer may say? ERR_AGAIN: yes, but it cannot be used. */
 static int check(enum role self, enum role peer, struct span packet, int fd, struct message *ret)
 {
     struct message m;
@@ -97,8 +97,14 @@ static int check(enum role self, enum role peer, struct span packet, int fd, str
         log_text(LOG_ERROR, "channel-malformed", "from %s: %s", role_name(peer), err_name(r));
         return r;
     }
+    if (fd == FDPASS_LOST && m.kind == MESSAGE_HANDOVER && message_permitted(peer, self, m.kind)) {
+        /* No descriptors: that connection ends. It is no reason to take no others later. */
+        log_text(LOG_ERROR, "descriptor-lost", "%s from %s", message_name(m.kind), role_name(peer));
+        return ERR_AGAIN;
+    }
     enum fd_rule rule = message_fd_rule(m.kind);
-    bool fd_ok = rule == MESSAGE_FD_OPTIONAL || (rule == MESSAGE_FD_REQUIRED) == (fd >= 0);
+    bool fd_ok = fd != FDPASS_LOST &&
+                 (rule == MESSAGE_FD_OPTIONAL || (rule == MESSAGE_FD_REQUIRED) == (fd >= 0));
     if (!message_permitted(peer, self, m.kind) || !fd_ok) {
         metric_add(METRIC_IPC_VIOLATIONS, 1);
         log_text(LOG_ERROR, "channel-forbidden", "%s from %s%s", message_name(m.kind),
@@ -122,7 +128,10 @@ static bool receive_one(struct channel *ch)
         fail(ch);
         return false;
     }
-    if (check(ch->self, ch->peer, span_make(packet, n), fd, &m) < 0) {
+    r = check(ch->self, ch->peer, span_make(packet, n), fd, &m);
+    if (r == ERR_AGAIN)
+        return true;
+    if (r < 0) {
         if (fd >= 0)
             close(fd);
         fail(ch);
