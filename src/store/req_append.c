@@ -43,8 +43,10 @@ static int check(struct eval *e, struct mailbox_info *target)
     if (r->message_count == 0)
         return ERR_INVALID;
     for (size_t i = 0; i < r->message_count; i++)
-        if (!r->messages[i].upload || !upload_ready(r->messages[i].upload))
+        if (!r->messages[i].upload)
             return ERR_INVALID;
+        else if (!upload_ready(r->messages[i].upload))
+            return upload_error(r->messages[i].upload);
     if (e->space_low)
         return ERR_NO_SPACE;
     return r->message_count > UINT32_MAX - target->uidnext ? ERR_LIMIT : 0;

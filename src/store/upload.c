@@ -236,6 +236,11 @@ bool upload_ready(const struct upload *u)
     return u->finished && !u->error && (!u->external || u->synced);
 }
 
+int upload_error(const struct upload *u)
+{
+    return u->error ? u->error : ERR_INVALID;
+}
+
 bool upload_needs_sync(const struct upload *u)
 {
     return u->finished && !u->error && u->external && !u->synced;

@@ -7,6 +7,8 @@
 
 /* Finished without an error, and durable if it lies in a segment of its own. */
 bool upload_ready(const struct upload *u);
+/* Why it is not. */
+int upload_error(const struct upload *u);
 /* Finished, but its segment is not durable yet: the writer syncs it (upload_sync in a worker, then
  * upload_synced on the loop) before the request takes its turn. */
 bool upload_needs_sync(const struct upload *u);
