@@ -3,10 +3,11 @@
  *
  * All that is asked of one message is worked out before the first octet of its response: what goes
  * wrong is said item by item (section 9). A conversion is made once for all the items of a command
- * that are about it; other commands make it anew, with the same result. Memory: of one message at a
- * time, CONVERT_PARTS texts of CONVERT_RESULT octets at most. */
+ * that are about it, and the last ones are kept for a while (convert_cache.h); made anew it is the
+ * same. Memory: of one message at a time, CONVERT_PARTS texts of CONVERT_RESULT octets at most. */
 #include "message/convert.h"
 #include "imap/commands.h"
+#include "imap/convert_cache.h"
 #include "imap/fetch.h"
 #include "message/part_structure.h"
 #include "wire/language.h"
@@ -343,10 +344,10 @@ static int read_text(struct convert_state *st, struct message_access *m, struct 
     return 0;
 }
 
-static int convert_part(struct convert_state *st, struct message_access *m,
-                        const struct conversion *how, const struct mime_part *part,
-                        struct result *r)
+static int convert_part(struct task *t, struct message_access *m, const struct conversion *how,
+                        const struct mime_part *part, struct result *r)
 {
+    struct convert_state *st = t->data;
     struct convert_text c;
     struct charset_encoder to;
     if (!st->params->charset.p) { /* as section 9 has it in an example */
@@ -357,6 +358,16 @@ static int convert_part(struct convert_state *st, struct message_access *m,
         fail(r, OUTCOME_IMPOSSIBLE, "The text is too large");
         return 0;
     }
+    struct convert_key key = {
+        .account = *account_get_id(m->account),
+        .message_id = st->shown.row.message_id,
+        .offset = part->body_offset,
+        .charset = st->params->charset,
+        .replacement = st->params->replacement,
+    };
+    bool cached = part->body_length >= CONVERT_CACHE_SOURCE;
+    if (cached && convert_cache_get(t->session->host, &key, &r->data))
+        return 0;
     if (charset_encoder_init(&to, st->params->charset, st->params->replacement)) {
         fail(r, OUTCOME_PARAMETERS, "The charset is not known");
         return 0;
@@ -368,6 +379,8 @@ static int convert_part(struct convert_state *st, struct message_access *m,
     }
     int rc = read_text(st, m, &c, part, r);
     convert_text_done(&c);
+    if (rc == 0 && r->outcome == OUTCOME_DONE && cached)
+        convert_cache_put(t->session->host, &key, buf_span(&r->data));
     return rc;
 }
 
@@ -433,7 +446,7 @@ static int work_out_text(struct task *t, struct message_access *m, struct span d
     const struct conversion *how = check_conversion(a, st->params, &part, r);
     if (!how || a->items[i].kind == CONVERT_AVAILABLE)
         return 0;
-    rc = convert_part(st, m, how, &part, r);
+    rc = convert_part(t, m, how, &part, r);
     if (rc == 0 && r->outcome == OUTCOME_DONE)
         rc = put_structure(st->params, how, structure, r);
     return rc;

@@ -54,6 +54,7 @@ struct imap_host {
     struct list awaited;              /* private, like the next: tasks that wait for the writer */
     struct loop_timer progress_timer; /* set while there are some */
     struct trace_rule *traces;        /* imap/trace.h */
+    struct converted *converted;      /* imap/convert_cache.h */
     /* The account of another user; done is called later, with 0 and a counted reference, or why not
      * (ERR_NOT_FOUND, ERR_BUSY). NULL: there are no other users. */
     void (*account_of)(void *ctx, struct span user,

@@ -6,7 +6,8 @@
  *
  * Memory of one parser: at most max_header for the header being read, about 100 bytes for every
  * part, max_structure for the texts of BODYSTRUCTURE, max_kept for kept fields, 4 KiB for the line
- * being read: with the default limits below 1 MiB, and below 16 KiB for usual mail.
+ * being read, and 20 KiB for the preview: with the default limits below 1 MiB, and below 40 KiB for
+ * usual mail.
  *
  * One thread at a time. Pure: no clock, no descriptors, no log. Specifications: RFC 5322, RFC 2045,
  * RFC 2046 (5.1 multipart), RFC 9051 sections 7.5.2 and 9. */

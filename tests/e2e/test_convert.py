@@ -304,3 +304,27 @@ def test_several_large_parts(inbox):
         assert x.data[1][::2] == ['UID', 'BINARY[1]', 'BINARY[2]', 'BINARY[3]', 'BINARY[4]']
         assert all(len(v) == 72 * 10000 for v in x.data[1][3::2])
     assert [x.num for x in r.all('CONVERTED')] == [1, 2]
+
+
+def test_cache(inbox):
+    """Section 8.5: piece by piece; what another charset, replacement, part or message has is another text."""
+    def text(n):
+        return ''.join('line %d of %d \u0416\r\n' % (i, n) for i in range(2000))
+    raw = (b'Content-Type: multipart/mixed; boundary=b\r\n\r\n' +
+           b'--b\r\n'.join([b''] + [part('text/plain; charset=utf-8', text(n).encode()) for n in (1, 2)]) + b'--b--\r\n')
+    for i in range(6):
+        inbox.ok('APPEND INBOX ', LitPlus(raw.replace(b'line', b'text' if i % 2 else b'word')))
+    inbox.noop()
+    for again in range(2):
+        for m in range(1, 7):
+            for n in (1, 2):
+                want = text(n).replace('line', 'word' if m % 2 else 'text')
+                for params, codec, replaced in (('"charset" "koi8-r"', 'koi8-r', want), ('"charset" "utf-8"', 'utf-8', want),
+                        ('"charset" "us-ascii" "unknown-character-replacement" "?"', 'ascii', want.replace('\u0416', '?')),
+                        ('"charset" "us-ascii" "unknown-character-replacement" "!!"', 'ascii', want.replace('\u0416', '!!'))):
+                    r = convert(inbox, '(NIL (%s))' % params, '(BINARY.SIZE[%d] BINARY[%d]<100.5000>)' % (n, n), m)
+                    got = items(r)
+                    assert int(got['BINARY.SIZE[%d]' % n]) == len(replaced.encode(codec))
+                    assert got['BINARY[%d]<100>' % n] == replaced.encode(codec)[100:5100]
+                r = inbox.no('CONVERT %d %s BINARY[%d]' % (m, ASCII, n))
+                assert items(r)['BINARY[%d]' % n][0] == 'ERROR'

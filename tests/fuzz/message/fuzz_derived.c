@@ -74,6 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         touch(s);
     if (derived_bodystructure(rec, &s) == 0)
         touch(s);
+    if (derived_preview(rec, &s) == 0)
+        touch(s);
     sink += derived_info(rec, &info) == 0;
     use_fields(rec);
     use_parts(rec);
