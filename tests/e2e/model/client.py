@@ -234,6 +234,9 @@ class Client(Imap):
             return
         self._may_expunge(r, running)
         for uid in uids:
+            if self.kept:  # while SELECT is being answered
+                self.kept.rows.pop(uid, None)
+                self.floating = [x for x in self.floating if x.uid != uid]
             self._vanish(uid, r)
 
     def _vanish(self, uid, r):
