@@ -21,6 +21,7 @@ class Device:
         self.c = None
         self.mailbox = 'INBOX'
         self.kept = {}  # mailbox -> Kept
+        self.before = []  # answers of the connection before this one, for reports
         self.made = 0
 
     # -- connections
@@ -74,6 +75,14 @@ class Device:
     def leave(self):
         self.learn()  # what EXISTS has announced is older than what is resynchronised from
         self.kept[self.mailbox] = Kept(self.c)
+        self.before = self.c.log[-80:]
+
+    def told(self):
+        """The last answers, and what is kept, for the report of an error."""
+        known = {m: k.known for m, k in self.kept.items()}
+        kept = self.c and self.c.kept and (self.c.kept.known, sorted(self.c.kept.rows))
+        return '\n'.join(['kept %r, of this SELECT %r; before:' % (known, kept)] + [repr(r)[:300] for r in self.before] + ['now:'] +
+                         [repr(r)[:300] for r in (self.c.log if self.c else [])])
 
     def drop(self):
         """After an error: begin anew, and believe nothing that was kept."""

@@ -13,7 +13,7 @@ from support.lmtp import Lmtp
 from .devices import TIMEOUT, Desktop, Phone
 from .world import LIMITS, PASSWORD, Journal, message, name_of, pick_size, user_name
 
-KEEP_LOG = 20  # answers that a connection remembers, for reports
+KEEP_LOG = 80  # answers that a connection remembers, for reports
 
 
 def guarded(run):
@@ -78,7 +78,7 @@ def clients(options, n, journal, place, stop):
             if device.c:
                 del device.c.log[:-KEEP_LOG]
         except Exception:
-            journal.write('E', '%s (%s)' % (device.name, device.account), traceback.format_exc())
+            journal.write('E', '%s (%s)' % (device.name, device.account), traceback.format_exc() + device.told())
             device.drop()
         heapq.heapreplace(queue, (time.monotonic() + rng.expovariate(1 / options.pace), k, device))
     for _, _, device in queue:
