@@ -92,7 +92,7 @@ const struct sort_criterion *comparator_criteria(struct task *t)
         bool text = a->sort[i].key != SORT_ARRIVAL && a->sort[i].key != SORT_DATE &&
                     a->sort[i].key != SORT_SIZE && a->sort[i].key != SORT_RELEVANCY;
         v[i] = a->sort[i];
-        v[i].reverse ^= text;
+        v[i].inverted = text;
     }
     return v;
 }

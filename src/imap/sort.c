@@ -126,7 +126,7 @@ int sort_add(struct sort *s, const struct shown *m, struct span derived)
             buf_put_span(&s->pool, key);
         }
         if (i == 0)
-            item.prefix = c->reverse ? ~prefix : prefix;
+            item.prefix = c->inverted ? 0 : c->reverse ? ~prefix : prefix;
     }
     if (!buf_ok(&s->pool))
         return ERR_LIMIT;
@@ -136,9 +136,15 @@ int sort_add(struct sort *s, const struct shown *m, struct span derived)
 
 /* --- order --- */
 
-static int compare_criterion(enum sort_key k, const char **a, const char **b)
+/* What is not text (message/sortkeys.c) is none of the comparator's business. */
+static bool is_text(struct span key)
 {
-    if (is_number(k)) {
+    return !key.n || (unsigned char)key.p[0] != 0xff;
+}
+
+static int compare_criterion(const struct sort_criterion *c, const char **a, const char **b)
+{
+    if (is_number(c->key)) {
         uint64_t x = load_le64(*a), y = load_le64(*b);
         *a += 8;
         *b += 8;
@@ -148,7 +154,9 @@ static int compare_criterion(enum sort_key k, const char **a, const char **b)
     *a = x.p + x.n;
     *b = y.p + y.n;
     int r = memcmp(x.p, y.p, MIN(x.n, y.n));
-    return r ? r : x.n < y.n ? -1 : x.n > y.n;
+    if (r == 0)
+        r = x.n < y.n ? -1 : x.n > y.n;
+    return c->inverted && is_text(x) && is_text(y) ? -r : r;
 }
 
 /* Whether b comes before a; if they are equal the mailbox's order stays. */
@@ -158,7 +166,7 @@ static bool comes_before(const struct sort *s, const struct item *b, const struc
         return b->prefix < a->prefix;
     const char *pa = s->pool.p + a->keys, *pb = s->pool.p + b->keys;
     for (unsigned i = 0; i < s->n_criteria; i++) {
-        int r = compare_criterion(s->criteria[i].key, &pb, &pa);
+        int r = compare_criterion(&s->criteria[i], &pb, &pa);
         if (r)
             return s->criteria[i].reverse ? r > 0 : r < 0;
     }

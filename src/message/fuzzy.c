@@ -191,8 +191,8 @@ void fuzzy_match_feed(const struct fuzzy_key *k, struct fuzzy_match *m, struct s
     while (m->held_n && s.n) { /* a split character is completed octet by octet */
         m->held[m->held_n++] = s.p[0];
         s = span_skip(s, 1);
-        size_t n = take_next(k, m, span_make(m->held, m->held_n));
-        if (n) {
+        size_t n;
+        while (m->held_n && (n = take_next(k, m, span_make(m->held, m->held_n))) > 0) {
             m->held_n = (uint8_t)(m->held_n - n);
             memmove(m->held, m->held + n, m->held_n);
         }
@@ -222,7 +222,7 @@ unsigned fuzzy_match_score(const struct fuzzy_key *k, const struct fuzzy_match *
             return 0;
         sum += m->best[i];
     }
-    return MAX(sum / (unsigned)k->n, 1U);
+    return k->n ? MAX(sum / (unsigned)k->n, 1U) : 0;
 }
 
 unsigned fuzzy_score(const struct fuzzy_key *k, struct span utf8)

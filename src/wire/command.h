@@ -387,6 +387,7 @@ enum sort_key { /* RFC 5256 section 3, RFC 5957 section 4 */
 struct sort_criterion {
     enum sort_key key;
     bool reverse;
+    bool inverted; /* not from the command: the comparator orders text the other way */
 };
 
 enum thread_algorithm { /* RFC 5256 section 3; REFS: draft-ietf-morg-inthread */

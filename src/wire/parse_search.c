@@ -667,7 +667,7 @@ static int parse_criteria(struct parse *p, struct cmd_search *search)
         struct sort_criterion *c = grow_add(p, &found);
         if (!c)
             return ERR_LIMIT;
-        *c = (struct sort_criterion){(enum sort_key)sort_keys[i].value, reverse};
+        *c = (struct sort_criterion){(enum sort_key)sort_keys[i].value, reverse, false};
         p->after = "a sort criterion";
     } while (parse_take(p, ' '));
     search->sort = found.items;

@@ -49,6 +49,8 @@ def test_unknown_charset_sorts_last(inbox):
     for subject in '=?x-none-such?q?abc=E4?=', 'zebra', encoded('ä'), '=?x-none-such?q?ABC=E4?=', encoded('Äpfel'):
         inbox.append('INBOX', ('Subject: %s\r\n\r\nx\r\n' % subject).encode())
     assert sort(inbox, 'SUBJECT') == [3, 5, 2, 4, 1]  # i;octet: capitals first
+    inbox.ok('COMPARATOR -i;unicode-casemap')  # and that is not inverted
+    assert sort(inbox, 'SUBJECT') == [2, 5, 3, 4, 1] and sort(inbox, 'REVERSE SUBJECT') == [1, 4, 3, 5, 2]
 
 
 @pytest.mark.parametrize('order', ['', ' default', ' i;unicode-casemap', ' "i;*"', ' "*"', ' "*;unicode*"', ' I;UNICODE-CASEMAP', ' +i;unicode-casemap',

@@ -4,6 +4,7 @@
 #include "message/charset.h"
 #include "message/convert.h"
 #include "message/decode.h"
+#include "message/fuzzy.h"
 #include "message/header.h"
 #include "message/textmatch.h"
 
@@ -54,6 +55,20 @@ static void map(struct span in, size_t chunk, struct buf *out)
     casemap_finish(&s, out);
 }
 
+static void forgiving(struct span in, struct span key, size_t chunk)
+{
+    struct fuzzy_key *k = fuzzy_key_new(key);
+    struct fuzzy_match m = {.letters = 0};
+    if (!k)
+        return;
+    for (struct span rest = in; rest.n > 0; rest = span_skip(rest, chunk))
+        fuzzy_match_feed(k, &m, span_head(rest, chunk));
+    fuzzy_match_break(k, &m);
+    REQUIRE(fuzzy_match_score(k, &m) == fuzzy_score(k, in) && fuzzy_score(k, in) <= 100);
+    REQUIRE(!utf8_valid(key) || fuzzy_score(k, key) == 100);
+    fuzzy_key_free(k);
+}
+
 /* Whole, in chunks, and by the streaming search: all the same. */
 static void texts(enum part_cte cte, const char *charset, struct span in, size_t chunk,
                   struct span key)
@@ -86,6 +101,7 @@ static void texts(enum part_cte cte, const char *charset, struct span in, size_t
         REQUIRE(text_search_found(s, 0) == there);
     text_search_free(s);
     needle_free(n);
+    forgiving(buf_span(&d1), key, chunk);
 }
 
 static void header_values(struct span in)

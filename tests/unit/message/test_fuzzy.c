@@ -113,11 +113,30 @@ static void random_words(void **state)
     }
 }
 
+/* Octets that are no text, in chunks of every size. */
+static void random_octets(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"a",        "b",    "ab", "\xc3", "\xa9",
+                                         "\xe2\x82", "\xac", " ",  "\xff", "ё"};
+    uint64_t seed = 31;
+    for (int round = 0; round < 20000; round++) {
+        char text[64] = "";
+        for (int i = 0; i < 12; i++) {
+            seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407U;
+            snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s",
+                     pieces[(seed >> 40) % ARRAY_LEN(pieces)]);
+        }
+        score("abab", text);
+        score("aё b", text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words),  cmocka_unit_test(letters),      cmocka_unit_test(errors),
-        cmocka_unit_test(bounds), cmocka_unit_test(random_words),
+        cmocka_unit_test(bounds), cmocka_unit_test(random_words), cmocka_unit_test(random_octets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
