@@ -222,7 +222,8 @@ int log_manifest_read(struct log *log, struct buf *to, struct err *err) must_che
 struct log_damage {
     uint64_t segment, offset, seq;
     /* "header", "operations", "payload"; "length": cut short; "gap": frames are missing before it;
-     * "unreadable": I/O error; "segment header"; "file": the segment is missing */
+     * "unreadable": I/O error; "segment header"; "file": the segment is missing; "manifest": one of
+     * its two copies (segment 0), until it is written next */
     const char *what;
 };
 int log_check(struct log *log, void (*damage)(void *ctx, const struct log_damage *d),

@@ -154,6 +154,7 @@ int log_write_at(struct log *log, struct log_file *f, struct iovec *iov, size_t 
  * certainly the old one. */
 int manifest_write(struct log *log, struct err *err) must_check;
 int manifest_read(struct log *log, struct err *err) must_check;
+bool manifest_is_whole(struct log *log);
 
 /* open.c, tail.c */
 struct log *log_alloc(const struct log_options *o, const char *dir);

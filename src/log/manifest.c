@@ -9,7 +9,13 @@
 
 static const char manifest_magic[8] = "MARTMAN1";
 
-enum { MANIFEST_MAX = 64 << 20 };
+enum {
+    MANIFEST_MAX = 64 << 20,
+    COPY_ALIGN = 4096, /* the second copy begins in a sector of its own */
+    COUNT_AT = 96,     /* number of segments */
+    SEGMENTS_AT = COUNT_AT + 4,
+    SEGMENT_LEN = 36,
+};
 
 static char *path_of(const struct log *log, const char *name)
 {
@@ -93,9 +99,13 @@ int manifest_write(struct log *log, struct err *err)
 {
     seal_segments(log);
     note_tail(log);
-    autobuf b = BUF_INIT(MANIFEST_MAX);
-    encode(log, &b);
-    if (!buf_ok(&b))
+    autobuf b = BUF_INIT(MANIFEST_MAX), copy = BUF_INIT(MANIFEST_MAX);
+    encode(log, &copy);
+    buf_put_span(&b, buf_span(&copy));
+    while (b.n % COPY_ALIGN && buf_ok(&b))
+        buf_put_byte(&b, 0);
+    buf_put_span(&b, buf_span(&copy));
+    if (!buf_ok(&b) || !buf_ok(&copy))
         return err_set(err, ERR_LIMIT, "%s has too many segments", log->dir);
     autofree char *temp = path_of(log, "manifest.new"), *path = path_of(log, "manifest");
     int rc = write_synced(log, temp, buf_span(&b));
@@ -132,11 +142,49 @@ static bool decode_segment(struct log *log, struct reader *r)
     return true;
 }
 
+static bool is_intact(struct span bytes)
+{
+    return bytes.n >= SEGMENTS_AT + 4 && memcmp(bytes.p, manifest_magic, 8) == 0 &&
+           load_le32(bytes.p + bytes.n - 4) == crc32c(0, bytes.p, bytes.n - 4);
+}
+
+/* The copy that begins here, if it is intact. */
+static bool copy_at(struct span bytes, uint64_t at, struct span *ret)
+{
+    struct span rest = span_skip(bytes, MIN(at, bytes.n));
+    if (rest.n < SEGMENTS_AT + 4)
+        return false;
+    uint64_t n = SEGMENTS_AT + 4 + (uint64_t)load_le32(rest.p + COUNT_AT) * SEGMENT_LEN;
+    if (n > rest.n || !is_intact(span_head(rest, n)))
+        return false;
+    *ret = span_head(rest, n);
+    return true;
+}
+
+/* Both are the same; either will do. ret_whole: nothing is damaged. */
+static bool find_copy(struct span bytes, struct span *ret, bool *ret_whole)
+{
+    struct span second;
+    *ret_whole = true;
+    if (is_intact(bytes)) { /* before there were two */
+        *ret = bytes;
+        return true;
+    }
+    bool first = copy_at(bytes, 0, ret);
+    uint64_t at = first ? (ret->n + COPY_ALIGN - 1) / COPY_ALIGN * COPY_ALIGN : COPY_ALIGN;
+    bool found = copy_at(bytes, at, &second);
+    while (!first && !found && at < bytes.n)
+        found = copy_at(bytes, at += COPY_ALIGN, &second);
+    *ret_whole = first && found;
+    if (!first && found)
+        *ret = second;
+    return first || found;
+}
+
 static int decode(struct log *log, struct span bytes, struct err *err)
 {
-    if (bytes.n < 16 || memcmp(bytes.p, manifest_magic, 8) != 0)
-        return err_set(err, ERR_CORRUPT, "%s/manifest is not a manifest", log->dir);
-    if (load_le32(bytes.p + bytes.n - 4) != crc32c(0, bytes.p, bytes.n - 4))
+    bool whole;
+    if (!find_copy(bytes, &bytes, &whole))
         return err_set(err, ERR_CORRUPT, "%s/manifest: checksum does not match", log->dir);
     struct reader r = reader_make(span_head(span_skip(bytes, 8), bytes.n - 12));
     if (read_u32(&r) != LOG_VERSION)
@@ -183,6 +231,14 @@ int log_manifest_read(struct log *log, struct buf *to, struct err *err)
     if (at)
         buf_commit(to, (size_t)n);
     return 0;
+}
+
+bool manifest_is_whole(struct log *log)
+{
+    autobuf b = BUF_INIT(MANIFEST_MAX);
+    struct span copy;
+    bool whole;
+    return log_manifest_read(log, &b, NULL) == 0 && find_copy(buf_span(&b), &copy, &whole) && whole;
 }
 
 int manifest_read(struct log *log, struct err *err)

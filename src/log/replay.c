@@ -196,6 +196,8 @@ int log_check(struct log *log, void (*damage)(void *ctx, const struct log_damage
               struct err *err)
 {
     struct check c = {damage, progress, ctx, 0, log_total_size(log)};
+    if (!manifest_is_whole(log))
+        damage(ctx, &(struct log_damage){.what = "manifest"});
     for (size_t i = 0; i < log->segment_count; i++) {
         struct segment *s = log->segments[i];
         if (s->role == LOG_SEGMENT_DROPPED)

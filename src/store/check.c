@@ -49,6 +49,11 @@ static void on_damage(void *ctx, const struct log_damage *d)
         buf_put(&c->headless, &(struct headless){.segment = d->segment}, sizeof(struct headless));
         return;
     }
+    if (strcmp(d->what, "manifest") == 0) {
+        snprintf(f.text, sizeof(f.text), "a copy of the manifest is damaged: compact the account");
+        found(ctx, f);
+        return;
+    }
     buf_put(&c->bad, &d->segment, sizeof(d->segment));
     snprintf(f.text, sizeof(f.text), "damaged %s in segment %llx at %llu", d->what,
              (unsigned long long)d->segment, (unsigned long long)d->offset);

@@ -177,7 +177,7 @@ static void test_full_disk(void **state)
 {
     (void)state;
     unsigned refused = 0;
-    for (uint64_t capacity = 1200; capacity < 9000; capacity += 97) {
+    for (uint64_t capacity = 5600; capacity < 17600; capacity += 149) {
         struct fault *f = fault_new();
         struct workload w;
         workload_init(&w, f, true);

@@ -442,21 +442,43 @@ static void test_newer_version(void **state)
     disk_done(&d);
 }
 
-/* A damaged manifest is not guessed at. */
+static void note_manifest(void *ctx, const struct log_damage *d)
+{
+    assert_string_equal(d->what, "manifest");
+    ++*(int *)ctx;
+}
+
+/* It is there twice: a damaged copy is told, and does no harm. Both damaged are not guessed at. */
 static void test_manifest(void **state)
 {
+    enum { SECOND = 4096 };
     (void)state;
     struct disk d;
     struct span bytes;
+    const char *path = WORKLOAD_DIR "/manifest";
     disk_new(&d, 700);
     put_many(&d, FRAMES, NULL);
     log_close(d.log);
     d.log = NULL;
-    assert_true(fault_file(d.fault, WORKLOAD_DIR "/manifest", &bytes));
-    for (size_t at = 0, n = bytes.n; at < n; at++) {
-        assert_true(fault_flip(d.fault, WORKLOAD_DIR "/manifest", at, 1));
+    assert_true(fault_file(d.fault, path, &bytes));
+    assert_true(bytes.n > SECOND && bytes.n < 2 * (size_t)SECOND);
+    for (size_t at = 0, n = bytes.n - SECOND; at < n; at++) {
+        for (size_t copy = 0; copy <= SECOND; copy += SECOND) {
+            int told = 0;
+            assert_true(fault_flip(d.fault, path, copy + at, 1));
+            assert_int_equal(log_open(&d.options, WORKLOAD_DIR, &d.log, NULL, NULL), 0);
+            assert_int_equal(log_last_seq(d.log), FRAMES);
+            assert_int_equal(log_check(d.log, note_manifest, NULL, &told, NULL), 0);
+            assert_int_equal(told, 1);
+            kill_log(d.log);
+            d.log = NULL;
+            assert_true(fault_flip(d.fault, path, copy + at, 1));
+        }
+        assert_true(fault_flip(d.fault, path, at, 1));
+        assert_true(fault_flip(d.fault, path, SECOND + at, 1));
         assert_int_equal(log_open(&d.options, WORKLOAD_DIR, &d.log, NULL, NULL), ERR_CORRUPT);
-        assert_true(fault_flip(d.fault, WORKLOAD_DIR "/manifest", at, 1));
+        assert_true(fault_flip(d.fault, path, at, 1));
+        assert_true(fault_flip(d.fault, path, SECOND + at, 1));
     }
     disk_done(&d);
 }
