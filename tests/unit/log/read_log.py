@@ -107,9 +107,19 @@ class Log:
         self.end = {}
         self.recover()
 
+    @staticmethod
+    def manifest_copy(d):
+        """The first copy that is intact: they begin at multiples of 4096."""
+        for at in range(0, len(d), 4096):
+            if d[at:at + 8] != b'MARTMAN1' or len(d) - at < 104:
+                continue
+            end = at + 100 + 36 * struct.unpack_from('<I', d, at + 96)[0]
+            if end + 4 <= len(d) and struct.unpack_from('<I', d, end)[0] == crc32c(d[at:end]):
+                return d[at:end + 4]
+        raise Unreadable('manifest')
+
     def read_manifest(self, d):
-        if d[:8] != b'MARTMAN1' or struct.unpack_from('<I', d, len(d) - 4)[0] != crc32c(d[:-4]):
-            raise Unreadable('manifest')
+        d = self.manifest_copy(d)
         version, self.incarnation = struct.unpack_from('<II', d, 8)
         if version != 1:
             raise Unreadable('version')
