@@ -2,6 +2,7 @@
 #include "imap/commands.h"
 #include "imap/list.h"
 #include "imap/place.h"
+#include "imap/shares.h"
 #include "wire/write.h"
 
 /* The mailbox of the command, for which the right `a` is needed, or (any) some right at all. False:
@@ -168,6 +169,12 @@ static enum step acl_request(struct task *t, uint32_t rights, enum store_mode mo
     if (span_eq(a->identifier, owner_of(t->session, &place)))
         return mode == STORE_ADD ? task_ok(t, NULL, "The owner has all rights")
                                  : task_no(t, "CANNOT", "The owner keeps all rights");
+    if (rights && mode != STORE_REMOVE && a->identifier.p[0] != '-') {
+        int rc = shares_grant(t, owner_of(t->session, &place), a->identifier);
+        if (rc)
+            return rc == ERR_AGAIN ? STEP_WAIT
+                                   : task_store_failed(t, rc == ERR_BUSY ? ERR_CLOSED : rc, false);
+    }
     request_init(&t->request, REQUEST_ACL, NULL, NULL);
     task_set_target(t, place.account);
     t->request.name = place.name;

@@ -217,7 +217,7 @@ static int visit(struct task *t, struct snap *snap, struct buf *b, struct span n
     struct listed m;
     struct mailbox_info info;
     uint32_t select = st->args->select;
-    if (!(list_match(st, name) & PATTERN_MATCH))
+    if (!(list_match(st, name) & PATTERN_MATCH) || list_was_shown(st, name))
         return 0;
     int rc = lookup(snap, name, &m, &info);
     m.select = select;
@@ -262,6 +262,19 @@ int list_put_found(struct task *t, struct snap *snap, struct buf *b, const struc
     if (st->args->ret & LIST_RETURN_MYRIGHTS)
         put_my_rights(s, b, m.prefix, m.name, found->rights);
     return found->rights & RIGHT_READ ? show_status(s, snap, b, st, &m, found->info) : 0;
+}
+
+void list_put_superior(struct task *t, struct buf *b, struct span name)
+{
+    struct session *s = t->session;
+    struct list_state *st = t->data;
+    if (st->lsub || st->args->select)
+        return;
+    bool plain_rev1 = !s->rev2 && !st->args->extended;
+    buf_put_str(b, plain_rev1 ? "* LIST (\\Noselect" : "* LIST (\\NonExistent");
+    buf_put_lit(b, " \\HasChildren) \"/\" ");
+    put_mailbox_name(s, b, SPAN_EMPTY, name);
+    buf_put_lit(b, "\r\n");
 }
 
 /* --- the walk --- */
@@ -404,10 +417,15 @@ static enum step list_step(struct task *t, bool lsub, const char *done)
     if (t->command->list.status_items & STATUS_HIGHESTMODSEQ)
         condstore_enable(s);
     struct list_state *st = t->data;
-    if (st->own_done) {
+    /* Subscriptions to mailboxes of others that are not there any more come last, with the own. */
+    bool others = list_of_subscribed(st) ? !st->others_done : st->own_done && !st->others_done;
+    if (others) {
         enum step step = list_shared(t);
-        return step == STEP_DONE && !t->tagged ? task_ok(t, NULL, done) : step;
+        st->others_done = step == STEP_DONE && !t->tagged;
+        return st->others_done ? STEP_AGAIN : step;
     }
+    if (st->own_done)
+        return st->failed ? task_store_failed(t, st->failed, false) : task_ok(t, NULL, done);
     int rc = snap_begin(s->account, &snap);
     if (rc == 0) {
         struct buf *b = respond_begin(s);

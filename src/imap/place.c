@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "imap/commands.h"
+#include "imap/shares.h"
 
 enum { FOREIGN_MAX = 64, FORGET_FAILURE_MS = 1000 };
 
@@ -24,10 +25,11 @@ static void foreign_free(struct foreign *f)
     free(f);
 }
 
-/* Those that wait for an account look again. */
-static void wake_waiting(struct session *s)
+void places_wake(struct session *s)
 {
     struct task *t;
+    if (s->closing)
+        return;
     list_each(t, &s->tasks, link)
     {
         if (t->awaits_place) {
@@ -48,8 +50,8 @@ static void on_opened(void *arg, int error, struct account *account)
     f->account = account;
     if (!f->session)
         foreign_free(f);
-    else if (!f->session->closing)
-        wake_waiting(f->session);
+    else
+        places_wake(f->session);
 }
 
 static struct foreign *foreign_find(struct session *s, struct span user)
@@ -167,7 +169,9 @@ int place_of(struct task *t, struct span name, struct place *ret)
     if (t->arena.spent)
         return ERR_LIMIT;
     ret->account = NULL;
-    return foreign_of(t, user, &ret->account);
+    uint64_t now = clock_monotonic_us();
+    int rc = shares_know(t, now > SHARES_FRESH_US ? now - SHARES_FRESH_US : 0);
+    return rc ? rc : foreign_of(t, user, &ret->account);
 }
 
 bool task_place(struct task *t, struct span given, bool target, struct place *ret,

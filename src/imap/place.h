@@ -52,6 +52,8 @@ void place_put_prefix(struct session *s, const struct account *account, struct b
 /* NO [NOPERM]. */
 enum step task_no_permission(struct task *t);
 
+/* Tasks that wait for an account, or for what shares.h knows, look again. */
+void places_wake(struct session *s);
 /* With the session: accounts of others are let go. */
 void places_done(struct session *s);
 /* Between commands: those that nothing uses. */

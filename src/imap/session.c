@@ -2,6 +2,7 @@
 #include "imap/commands.h"
 #include "imap/metadata.h"
 #include "imap/place.h"
+#include "imap/shares.h"
 
 #include "base/clock.h"
 #include "base/logline.h"
@@ -54,6 +55,7 @@ static void session_free(struct session *s)
     metadata_free(s);
     view_close(s);
     places_done(s);
+    shares_done(s);
     buf_done(&s->groups);
     ranges_done(&s->saved);
     loop_timer_cancel(&s->timer);

@@ -59,7 +59,15 @@ struct imap_host {
      * (ERR_NOT_FOUND, ERR_BUSY). NULL: there are no other users. */
     void (*account_of)(void *ctx, struct span user,
                        void (*done)(void *arg, int error, struct account *account), void *arg);
-    void *account_ctx;
+    /* The groups of a user, and the users who may share something with him (each name followed by
+     * '\n'); done is called later. */
+    void (*shares_of)(void *ctx, struct span user,
+                      void (*done)(void *arg, int error, struct span groups, struct span owners),
+                      void *arg);
+    /* Before rights are given to an identifier, by `owner`. */
+    void (*grant)(void *ctx, struct span owner, struct span identifier,
+                  void (*done)(void *arg, int error), void *arg);
+    void *account_ctx; /* of all three */
     /* A move to another account was left in the middle (store/transfer.h). NULL: nobody cares. */
     void (*settle)(void *ctx, struct account *source, const unsigned char *id);
     const char *public_user; /* whose mailboxes everybody sees below "Shared/"; NULL or "": none */

@@ -171,11 +171,12 @@ struct session {
     struct view *view;         /* NULL: authenticated state */
     struct list foreign;       /* accounts of others that it uses (place.c) */
     size_t foreign_count;
-    struct buf groups;    /* that the user belongs to, each followed by '\n' */
-    struct ranges saved;  /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */
-    struct task *reading; /* APPEND whose literals are arriving, or IDLE that awaits DONE */
-    bool input_ended;     /* the client has closed its half: finish what it sent */
-    struct loop_task run; /* the scheduler; when `dead`, the end */
+    struct shares *shares; /* shares.c; NULL: not asked yet */
+    struct buf groups;     /* that the user belongs to, each followed by '\n' */
+    struct ranges saved;   /* SEARCHRES: UIDs of the last saved result (RFC 9051 section 6.4.4.1) */
+    struct task *reading;  /* APPEND whose literals are arriving, or IDLE that awaits DONE */
+    bool input_ended;      /* the client has closed its half: finish what it sent */
+    struct loop_task run;  /* the scheduler; when `dead`, the end */
     bool dead;
     struct loop_timer timer;
     unsigned errors; /* BAD commands in a row */

@@ -23,10 +23,11 @@
  *            'd' delivery id(16)         until when it is known (deliveries.c)
  *            'e' until(8) id(16)         nothing: the same in the order of times
  *            't' transfer id(16)         what is on its way to another account (transfers.c)
- *            'u' object id(16)           key with which URLs of that mailbox are signed
- * (url_keys.c) 'n' mailbox(4) owner 0 entry   metadata: MODSEQ, removed, value (metadata.c) 'q'
- * root(4)                 limits, usage and name of a quota root (quota.c) 's' user name account id
- * (site log only) */
+ *            'u' object id(16)           key of signed URLs of that mailbox (url_keys.c)
+ *            'n' mailbox(4) owner 0 entry  metadata: MODSEQ, removed, value (metadata.c)
+ *            'q' root(4)                 limits, usage and name of a quota root (quota.c)
+ *            's' user name               account id (site log only)
+ *            'p' kind(1) hash(16) name   the name of the hash (site log only; pairs.c) */
 #ifndef INDEX_KEYS_H
 #define INDEX_KEYS_H
 

@@ -275,6 +275,26 @@ int index_seen_seek(struct index_txn *txn, uint32_t mailbox, struct span from,
                     struct span *ret_user) must_check;
 int index_seen_clear(struct index_txn *txn, uint32_t mailbox) must_check;
 
+/* --- the site log: names that belong together (pairs.c) --- */
+
+enum index_pair {
+    PAIR_MEMBER = 1, /* group, user */
+    PAIR_GROUP,      /* user, group */
+    PAIR_GRANT,      /* identifier of access control lists, user who may have given it rights */
+};
+int index_pair_put(struct index_txn *txn, enum index_pair kind, struct span first,
+                   struct span second, bool present) must_check;
+bool index_pair_has(struct index_txn *txn, enum index_pair kind, struct span first,
+                    struct span second);
+/* The first name that belongs to `first`, behind `from` (SPAN_EMPTY: the first). ERR_NOT_FOUND. */
+int index_pair_seek(struct index_txn *txn, enum index_pair kind, struct span first,
+                    struct span from, struct span *ret_second) must_check;
+/* The pair behind this one (at_second empty: the first of all). Those of one first name stand
+ * together, in no order of these. ERR_NOT_FOUND. */
+int index_pair_walk(struct index_txn *txn, enum index_pair kind, struct span at_first,
+                    struct span at_second, struct span *ret_first,
+                    struct span *ret_second) must_check;
+
 /* --- the site log: account ids by user name --- */
 
 int index_site_get(struct index_txn *txn, struct span user, unsigned char ret[16]) must_check;

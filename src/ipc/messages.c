@@ -200,12 +200,25 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
     [MESSAGE_REMOTE_RESULT] = REMOTE("RESULT", MESSAGE_FD_OPTIONAL),
     [MESSAGE_REMOTE_CHANGED] = REMOTE("CHANGED", MESSAGE_FD_NONE),
     [MESSAGE_REMOTE_CLOSED] = REMOTE("CLOSED", MESSAGE_FD_NONE),
+
+    [MESSAGE_SHARES] = {"SHARES",
+                        MESSAGE_FD_NONE,
+                        {U64(shares.id), BYTES(shares.user, USER_NAME_MAX)}},
+    [MESSAGE_SHARED] = {"SHARED",
+                        MESSAGE_FD_NONE,
+                        {U64(shared.id), I32(shared.error), BYTES(shared.groups, SHARED_GROUPS_MAX),
+                         BYTES(shared.owners, SHARED_OWNERS_MAX)}},
+    [MESSAGE_GRANT] = {"GRANT",
+                       MESSAGE_FD_NONE,
+                       {U64(shares.id), BYTES(shares.user, USER_NAME_MAX),
+                        BYTES(shares.identifier, USER_NAME_MAX + 7)}},
+    [MESSAGE_GRANTED] = {"GRANTED", MESSAGE_FD_NONE, {U64(shared.id), I32(shared.error)}},
 };
 
 /* Who may send what to whom. */
 static const struct permit {
     enum role from, to;
-    enum message_kind kinds[16];
+    enum message_kind kinds[20];
 } permits[] = {
     {ROLE_SUPERVISOR,
      ROLE_LOGIN,
@@ -244,7 +257,7 @@ static const struct permit {
      {MESSAGE_RESOLVE, MESSAGE_RESOLVED, MESSAGE_DELIVER, MESSAGE_DELIVERED, MESSAGE_REMOTE_OPEN,
       MESSAGE_REMOTE_FILE, MESSAGE_REMOTE_REQUEST, MESSAGE_REMOTE_WATCH, MESSAGE_REMOTE_RECENT,
       MESSAGE_REMOTE_RELEASE, MESSAGE_REMOTE_OPENED, MESSAGE_REMOTE_RESULT, MESSAGE_REMOTE_CHANGED,
-      MESSAGE_REMOTE_CLOSED}},
+      MESSAGE_REMOTE_CLOSED, MESSAGE_SHARES, MESSAGE_SHARED, MESSAGE_GRANT, MESSAGE_GRANTED}},
     {ROLE_CTL, ROLE_MAIL, {MESSAGE_CONTROL}},
     {ROLE_MAIL, ROLE_CTL, {MESSAGE_CONTROL_RESULT}},
 };

@@ -20,6 +20,8 @@ enum {
     MESSAGE_MAX = 64 * 1024,
     HANDOVER_INPUT_MAX = 32 * 1024,
     USER_NAME_MAX = 255,
+    SHARED_GROUPS_MAX = 8 * 1024,
+    SHARED_OWNERS_MAX = 48 * 1024,
     SASL_DATA_MAX = 16 * 1024,
     CHAIN_MAX = 56 * 1024,
     TICKET_KEY_SIZE = 80,
@@ -113,6 +115,12 @@ enum message_kind {
     MESSAGE_REMOTE_RESULT,
     MESSAGE_REMOTE_CHANGED,
     MESSAGE_REMOTE_CLOSED,
+
+    /* To the owner of the site log: which groups a user is in, and who shares with him ... */
+    MESSAGE_SHARES,
+    MESSAGE_SHARED,
+    MESSAGE_GRANT, /* ... and that somebody is about to share with an identifier */
+    MESSAGE_GRANTED,
 
     MESSAGE_KIND_COUNT
 };
@@ -279,6 +287,16 @@ struct message {
             int32_t error;
             struct span account; /* 16 bytes, empty on error */
         } resolved;
+        struct {
+            uint64_t id;
+            struct span user;       /* in GRANT who shares */
+            struct span identifier; /* GRANT */
+        } shares;                   /* SHARES, GRANT */
+        struct {
+            uint64_t id;
+            int32_t error;
+            struct span groups, owners; /* SHARED: names, each followed by '\n' */
+        } shared;                       /* SHARED, GRANTED */
         struct {
             uint64_t id;
             struct span user;

@@ -71,6 +71,23 @@ int site_find(struct store *store, struct span user, struct account_id *ret) mus
 void site_find_or_create(struct store *store, struct span user,
                          void (*done)(void *arg, int error, const struct account_id *id),
                          void *arg);
+/* A user belongs to a group, or no longer. done: 0, ERR_NOT_FOUND (he did not), ERR_INVALID (a name
+ * that cannot be), or trouble with the log; id means nothing. */
+void site_set_member(struct store *store, struct span group, struct span user, bool present,
+                     void (*done)(void *arg, int error, const struct account_id *id), void *arg);
+/* Before `owner` gives rights to `identifier` (without '-') in a list: so that those whom it means
+ * find him. Never taken back: what he shares his lists tell. done as above. */
+void site_grant(struct store *store, struct span owner, struct span identifier,
+                void (*done)(void *arg, int error, const struct account_id *id), void *arg);
+enum { SITE_OWNERS_MAX = 48 * 1024 };
+/* Appends the groups of a user and the names of those who may share something with him, each
+ * followed by '\n'; of the latter at most SITE_OWNERS_MAX octets. Costs what there is of these. */
+int site_shares(struct store *store, struct span user, struct buf *groups,
+                struct buf *owners) must_check;
+/* All members, group by group, in no order of these. */
+int site_members_each(struct store *store,
+                      void (*each)(void *ctx, struct span group, struct span user),
+                      void *ctx) must_check;
 /* Calls each(ctx, name, id) for all accounts, by name. */
 int site_each(struct store *store,
               int (*each)(void *ctx, struct span user, const struct account_id *id),

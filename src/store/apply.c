@@ -336,6 +336,29 @@ static int apply_transfer(struct apply *a, const struct op_transfer *op)
     return apply_error(a, rc, "no such transfer", 0);
 }
 
+static int apply_member(struct apply *a, const struct op_site_member *op)
+{
+    int rc = index_pair_put(a->txn, PAIR_MEMBER, op->group, op->user, op->present);
+    if (rc == 0)
+        rc = index_pair_put(a->txn, PAIR_GROUP, op->user, op->group, op->present);
+    return apply_error(a, rc, "no such member", 0);
+}
+
+/* Whoever gets the name next is somebody else. */
+static int leave_groups(struct apply *a, struct span user)
+{
+    struct span group;
+    int rc;
+    while ((rc = index_pair_seek(a->txn, PAIR_GROUP, user, SPAN_EMPTY, &group)) == 0) {
+        autobuf name = BUF_INIT(BUF_UNLIMITED);
+        buf_put_span(&name, group);
+        rc = apply_member(a, &(struct op_site_member){false, buf_span(&name), user});
+        if (rc)
+            return rc;
+    }
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 static int apply_site(struct apply *a, const struct op *op)
 {
     int rc;
@@ -343,7 +366,15 @@ static int apply_site(struct apply *a, const struct op *op)
     if (op->kind == OP_SITE_NAME)
         return index_site_put(a->txn, op->site_name.user, op->site_name.account.b);
     rc = index_site_del(a->txn, op->site_name.user);
+    if (rc == 0)
+        rc = leave_groups(a, op->site_name.user);
     return apply_error(a, rc, "no such user", 0);
+}
+
+static int apply_grant(struct apply *a, const struct op_site_grant *op)
+{
+    int rc = index_pair_put(a->txn, PAIR_GRANT, op->identifier, op->owner, true);
+    return apply_error(a, rc, "no such identifier", 0);
 }
 
 /* --- frames --- */
@@ -408,6 +439,10 @@ static int apply_op(struct apply *a, const struct op *op)
     case OP_SITE_NAME:
     case OP_SITE_GONE:
         return apply_site(a, op);
+    case OP_SITE_MEMBER:
+        return apply_member(a, &op->site_member);
+    case OP_SITE_GRANT:
+        return apply_grant(a, &op->site_grant);
     default:
         return apply_base(a, op);
     }

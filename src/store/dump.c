@@ -266,6 +266,16 @@ static int dump_site(struct dump *d)
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
 
+static int dump_pairs(struct dump *d, enum index_pair kind, const char *what)
+{
+    struct span first = SPAN_EMPTY, second = SPAN_EMPTY;
+    int rc;
+
+    while ((rc = index_pair_walk(d->txn, kind, first, second, &first, &second)) == 0)
+        put_line(d, "%s " SPAN_FMT " " SPAN_FMT, what, SPAN_ARG(first), SPAN_ARG(second));
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
 static int dump_transfers(struct dump *d)
 {
     static const unsigned char lowest[TRANSFER_ID_SIZE];
@@ -376,7 +386,11 @@ static int dump_all(struct dump *d)
         rc = dump_url_keys(d);
     if (rc == 0)
         rc = dump_acls(d);
-    return rc ? rc : dump_site(d);
+    if (rc == 0)
+        rc = dump_site(d);
+    if (rc == 0)
+        rc = dump_pairs(d, PAIR_MEMBER, "member");
+    return rc ? rc : dump_pairs(d, PAIR_GRANT, "grant");
 }
 
 int index_dump(struct index_txn *txn, struct buf *to, uint64_t ret_hash[2])

@@ -234,6 +234,15 @@ static void put_fields(struct buf *b, const struct op *op)
     case OP_SITE_GONE:
         put_blob(b, op->site_name.user);
         break;
+    case OP_SITE_MEMBER:
+        put_u8(b, op->site_member.present);
+        put_blob(b, op->site_member.group);
+        put_blob(b, op->site_member.user);
+        break;
+    case OP_SITE_GRANT:
+        put_blob(b, op->site_grant.owner);
+        put_blob(b, op->site_grant.identifier);
+        break;
     case OP_TRANSFER:
         put_u8(b, op->transfer.begins);
         buf_put(b, op->transfer.id, sizeof(op->transfer.id));
@@ -530,6 +539,15 @@ static bool get_base(struct decoder *d, struct op *op)
         return true;
     case OP_SITE_GONE:
         op->site_name.user = get_text(d, SITE_NAME_MAX);
+        return true;
+    case OP_SITE_MEMBER:
+        op->site_member.present = get_number(d, 1) != 0;
+        op->site_member.group = get_text(d, SITE_NAME_MAX);
+        op->site_member.user = get_text(d, SITE_NAME_MAX);
+        return true;
+    case OP_SITE_GRANT:
+        op->site_grant.owner = get_text(d, SITE_NAME_MAX);
+        op->site_grant.identifier = get_text(d, IDENTIFIER_MAX);
         return true;
     case OP_METADATA:
         get_metadata(d, &op->metadata);

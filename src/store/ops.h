@@ -49,6 +49,8 @@ enum op_kind {
     /* The site log. */
     OP_SITE_NAME = 64, /* a user name belongs to an account */
     OP_SITE_GONE = 65,
+    OP_SITE_MEMBER = 66, /* a user belongs to a group, or no longer */
+    OP_SITE_GRANT = 67,  /* a user may have given rights to an identifier */
 
     OP_OPTIONAL = 128,
     OP_DELIVERY = 128, /* what the appends of this frame came by; in a base, what is still known */
@@ -230,8 +232,8 @@ struct op_acl {
     uint32_t rights; /* enum right; 0: the entry goes */
 };
 
-/* \Seen of a user who is not the owner. The messages get the MODSEQ, so that everybody who looks for
- * changes finds them; 0, in a base: they keep theirs. */
+/* \Seen of a user who is not the owner. The messages get the MODSEQ, so that everybody who looks
+ * for changes finds them; 0, in a base: they keep theirs. */
 struct op_seen {
     uint32_t mailbox;
     uint64_t modseq;
@@ -263,6 +265,15 @@ struct op_site_name {
     struct span user;
 };
 
+struct op_site_member {
+    bool present;
+    struct span group, user;
+};
+
+struct op_site_grant {
+    struct span owner, identifier;
+};
+
 struct op {
     enum op_kind kind;
     union {
@@ -286,6 +297,8 @@ struct op {
         struct op_base_segment base_segment;
         struct op_base_end base_end;
         struct op_site_name site_name; /* and GONE: user alone */
+        struct op_site_member site_member;
+        struct op_site_grant site_grant;
         struct op_delivery delivery;
         struct op_transfer transfer;
         struct op_acl acl;

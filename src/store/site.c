@@ -1,25 +1,32 @@
-/* The site log: which account a name has. Same format and machinery as an account's log.
+/* The site log: which account a name has, who belongs to which group, who shares with whom. Same
+ * format and machinery as an account's log.
  *
- * Creations are taken in batches: a worker makes the accounts (each complete and durable before any
+ * Changes are taken in batches: a worker makes the accounts (each complete and durable before any
  * name leads to it), then one frame a name goes to the site log with one sync. A crash in between
- * leaves an account that nobody has, which harms nobody. Removals of names go the same way. */
+ * leaves an account that nobody has, which harms nobody. All other changes go the same way. */
 #include <errno.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/logline.h"
 #include "base/random.h"
+#include "index/tables.h"
 #include "store/discard.h"
 #include "store/recover.h"
+#include "store/rights.h"
 #include "store/store_int.h"
 
-struct creation {
+enum change_kind { CHANGE_NAME, CHANGE_GONE, CHANGE_MEMBER, CHANGE_NO_MEMBER, CHANGE_GRANT };
+
+struct site_change {
     struct list link;
     struct site *site;
+    enum change_kind kind;
     char *user;
     size_t user_len;
+    char *other; /* a group, or an identifier */
+    size_t other_len;
     struct account_id id; /* of a removal: the one that must have the name */
-    bool gone;            /* not a creation, but the removal of the name */
     int error;
     void (*done)(void *arg, int error, const struct account_id *id);
     void *arg;
@@ -29,7 +36,7 @@ struct site {
     struct store *store;
     struct log *log;
     struct index *index;
-    struct list waiting, batch; /* struct creation */
+    struct list waiting, batch; /* struct site_change */
     bool busy;
     bool broken;
     struct index_txn *txn;
@@ -125,26 +132,44 @@ static int make_account(struct store *store, const struct account_id *id, struct
     return error ? error : sync_dirs(store, id, err);
 }
 
-/* --- batches of creations --- */
+/* --- batches of changes --- */
+
+static struct site_change *
+change_new(struct store *store, enum change_kind kind, struct span user,
+           void (*done)(void *arg, int error, const struct account_id *id), void *arg)
+{
+    struct site_change *c = xnew(struct site_change);
+    *c = (struct site_change){.site = store->site, .kind = kind, .done = done, .arg = arg};
+    list_init(&c->link);
+    c->user = xstrndup(user.p, user.n);
+    c->user_len = user.n;
+    return c;
+}
+
+static void change_free(struct site_change *c)
+{
+    free(c->user);
+    free(c->other);
+    free(c);
+}
 
 static void begin(struct site *site);
 
 static void finish(struct site *site, int error)
 {
     struct list done;
-    struct creation *c;
+    struct site_change *c;
     list_init(&done);
-    while ((c = list_first(&site->batch, struct creation, link))) {
+    while ((c = list_first(&site->batch, struct site_change, link))) {
         list_remove(&c->link);
         list_push_back(&done, &c->link);
     }
     site->busy = false;
-    while ((c = list_first(&done, struct creation, link))) {
+    while ((c = list_first(&done, struct site_change, link))) {
         list_remove(&c->link);
         int e = c->error ? c->error : error;
         c->done(c->arg, e, e ? NULL : &c->id);
-        free(c->user);
-        free(c);
+        change_free(c);
     }
     if (!list_empty(&site->waiting))
         begin(site);
@@ -201,37 +226,60 @@ static void sync_done(void *arg)
     finish(site, error);
 }
 
-static int put_names(struct site *site, size_t *ret_count, struct err *err)
+/* 0: there is something to write; ERR_EXISTS: it is so already; others: it cannot be. */
+static int op_of(struct site *site, struct site_change *c, struct op *ret)
 {
-    struct creation *c;
-    int error = 0;
+    struct span user = span_make(c->user, c->user_len), other = span_make(c->other, c->other_len);
+    struct account_id id;
+    int error;
+    switch (c->kind) {
+    case CHANGE_NAME:
+    case CHANGE_GONE:
+        error = site_index_find(site->txn, user, &id);
+        if (error && error != ERR_NOT_FOUND)
+            return error;
+        *ret = (struct op){.kind = c->kind == CHANGE_GONE ? OP_SITE_GONE : OP_SITE_NAME,
+                           .site_name = {c->id, user}};
+        if (c->kind == CHANGE_GONE)
+            return error == 0 && memcmp(id.b, c->id.b, sizeof(id.b)) == 0 ? 0 : ERR_NOT_FOUND;
+        if (error == 0) /* asked for twice at the same time */
+            c->id = id;
+        return error == 0 ? ERR_EXISTS : 0;
+    case CHANGE_MEMBER:
+    case CHANGE_NO_MEMBER:
+        *ret = (struct op){.kind = OP_SITE_MEMBER,
+                           .site_member = {c->kind == CHANGE_MEMBER, other, user}};
+        if (index_pair_has(site->txn, PAIR_MEMBER, other, user))
+            return c->kind == CHANGE_MEMBER ? ERR_EXISTS : 0;
+        return c->kind == CHANGE_MEMBER ? 0 : ERR_NOT_FOUND;
+    case CHANGE_GRANT:
+        *ret = (struct op){.kind = OP_SITE_GRANT, .site_grant = {user, other}};
+        return index_pair_has(site->txn, PAIR_GRANT, other, user) ? ERR_EXISTS : 0;
+    }
+    return ERR_INVALID;
+}
+
+static int put_changes(struct site *site, size_t *ret_count, struct err *err)
+{
+    struct site_change *c;
     *ret_count = 0;
     list_each(c, &site->batch, link)
     {
         struct log_frame frame;
-        struct account_id id;
+        struct op op;
         autobuf ops = BUF_INIT(BUF_UNLIMITED);
-        struct span user = span_make(c->user, c->user_len);
         if (c->error)
             continue;
-        error = site_index_find(site->txn, user, &id);
-        if (c->gone) {
-            bool there = error == 0 && memcmp(id.b, c->id.b, sizeof(id.b)) == 0;
-            if (error && error != ERR_NOT_FOUND)
-                return error;
-            c->error = there ? 0 : ERR_NOT_FOUND;
-            if (!there)
-                continue;
-            error = ERR_NOT_FOUND;
-        }
-        if (error == 0) { /* asked for twice at the same time */
-            c->id = id;
+        int error = op_of(site, c, &op);
+        if (error == ERR_EXISTS)
+            continue;
+        if (error == ERR_NOT_FOUND) {
+            c->error = error;
             continue;
         }
-        if (error != ERR_NOT_FOUND)
+        if (error)
             return error;
-        op_put(&ops, &(struct op){.kind = c->gone ? OP_SITE_GONE : OP_SITE_NAME,
-                                  .site_name = {c->id, user}});
+        op_put(&ops, &op);
         error = log_stage(site->log, FRAME_CHANGE, FRAME_VERSION, buf_span(&ops), NULL, 0, &frame);
         if (error == 0)
             error = apply_frame(site->txn, NULL, &frame, buf_span(&ops), err);
@@ -252,7 +300,7 @@ static void made(void *arg)
         finish(site, error);
         return;
     }
-    error = put_names(site, &count, &err);
+    error = put_changes(site, &count, &err);
     if (error == 0 && count)
         error = index_write_prepare(site->txn);
     if (error == 0 && count)
@@ -273,11 +321,11 @@ static void made(void *arg)
 static void make_all(void *arg)
 {
     struct site *site = arg;
-    struct creation *c;
+    struct site_change *c;
     list_each(c, &site->batch, link)
     {
         struct err err = {0};
-        if (c->gone)
+        if (c->kind != CHANGE_NAME)
             continue;
         c->error = make_account(site->store, &c->id, &err);
         if (c->error)
@@ -287,11 +335,11 @@ static void make_all(void *arg)
 
 static void begin(struct site *site)
 {
-    struct creation *c;
+    struct site_change *c;
     if (site->busy)
         return;
     site->busy = true;
-    while ((c = list_first(&site->waiting, struct creation, link))) {
+    while ((c = list_first(&site->waiting, struct site_change, link))) {
         list_remove(&c->link);
         list_push_back(&site->batch, &c->link);
     }
@@ -371,52 +419,154 @@ int site_find(struct store *store, struct span user, struct account_id *ret)
     return error;
 }
 
-static void answer_creation(void *arg)
+static void answer_change(void *arg)
 {
-    struct creation *c = arg;
+    struct site_change *c = arg;
     c->done(c->arg, c->error, c->error ? NULL : &c->id);
-    free(c->user);
-    free(c);
+    change_free(c);
+}
+
+static void submit(struct store *store, struct site_change *c)
+{
+    if (!store->site || store->closing)
+        c->error = ERR_CLOSED;
+    if (c->error) {
+        store_defer(store, answer_change, c);
+        return;
+    }
+    list_push_back(&store->site->waiting, &c->link);
+    begin(store->site);
+}
+
+static bool good_name(struct span name)
+{
+    return name.n > 0 && name.n <= SITE_NAME_MAX;
 }
 
 void site_find_or_create(struct store *store, struct span user,
                          void (*done)(void *arg, int error, const struct account_id *id), void *arg)
 {
-    struct creation *c = xnew(struct creation);
-    *c = (struct creation){.site = store->site, .done = done, .arg = arg};
-    list_init(&c->link);
-    c->user = xstrndup(user.p, user.n);
-    c->user_len = user.n;
-    c->error = site_find(store, user, &c->id);
-    if (c->error == ERR_NOT_FOUND && (user.n == 0 || user.n > SITE_NAME_MAX))
-        c->error = ERR_INVALID;
-    if (c->error == ERR_NOT_FOUND && store->closing)
-        c->error = ERR_CLOSED;
-    if (c->error != ERR_NOT_FOUND) {
-        store_defer(store, answer_creation, c);
+    struct site_change *c = change_new(store, CHANGE_NAME, user, done, arg);
+    int error = site_find(store, user, &c->id);
+    if (error != ERR_NOT_FOUND) {
+        c->error = error;
+        store_defer(store, answer_change, c);
         return;
     }
-    c->error = 0;
+    c->error = good_name(user) ? 0 : ERR_INVALID;
     random_bytes(c->id.b, sizeof(c->id.b));
-    list_push_back(&store->site->waiting, &c->link);
-    begin(store->site);
+    submit(store, c);
 }
 
 void site_forget(struct store *store, struct span user, const struct account_id *id,
                  void (*done)(void *arg, int error, const struct account_id *id), void *arg)
 {
-    struct creation *c = xnew(struct creation);
-    *c = (struct creation){.site = store->site, .id = *id, .gone = true, .done = done, .arg = arg};
-    list_init(&c->link);
-    c->user = xstrndup(user.p, user.n);
-    c->user_len = user.n;
-    if (!store->site || store->closing) {
-        c->error = ERR_CLOSED;
-        store_defer(store, answer_creation, c);
-        return;
+    struct site_change *c = change_new(store, CHANGE_GONE, user, done, arg);
+    c->id = *id;
+    submit(store, c);
+}
+
+static void submit_pair(struct store *store, struct site_change *c, struct span other, size_t max)
+{
+    c->other = xstrndup(other.p, other.n);
+    c->other_len = other.n;
+    if (!good_name(span_make(c->user, c->user_len)) || other.n == 0 || other.n > max)
+        c->error = ERR_INVALID;
+    submit(store, c);
+}
+
+void site_set_member(struct store *store, struct span group, struct span user, bool present,
+                     void (*done)(void *arg, int error, const struct account_id *id), void *arg)
+{
+    enum change_kind kind = present ? CHANGE_MEMBER : CHANGE_NO_MEMBER;
+    submit_pair(store, change_new(store, kind, user, done, arg), group, SITE_NAME_MAX);
+}
+
+void site_grant(struct store *store, struct span owner, struct span identifier,
+                void (*done)(void *arg, int error, const struct account_id *id), void *arg)
+{
+    submit_pair(store, change_new(store, CHANGE_GRANT, owner, done, arg), identifier,
+                IDENTIFIER_MAX);
+}
+
+/* --- groups, and who shares what --- */
+
+static int put_groups(struct index_txn *txn, struct span user, struct buf *groups)
+{
+    struct span group = SPAN_EMPTY;
+    int error;
+    while ((error = index_pair_seek(txn, PAIR_GROUP, user, group, &group)) == 0) {
+        buf_put_span(groups, group);
+        buf_put_byte(groups, '\n');
     }
-    list_push_back(&store->site->waiting, &c->link);
-    begin(store->site);
+    return error == ERR_NOT_FOUND ? 0 : error;
+}
+
+static bool has_line(struct span lines, struct span line)
+{
+    struct span one;
+    while (span_split(&lines, '\n', &one))
+        if (span_eq(one, line))
+            return true;
+    return false;
+}
+
+static int put_owners(struct index_txn *txn, struct span identifier, struct span user,
+                      struct buf *owners)
+{
+    struct account_id id;
+    struct span owner = SPAN_EMPTY;
+    int error;
+    while ((error = index_pair_seek(txn, PAIR_GRANT, identifier, owner, &owner)) == 0) {
+        if (span_eq(owner, user) || has_line(buf_span(owners), owner) ||
+            site_index_find(txn, owner, &id))
+            continue;
+        if (owners->n + owner.n + 1 > SITE_OWNERS_MAX)
+            return 0;
+        buf_put_span(owners, owner);
+        buf_put_byte(owners, '\n');
+    }
+    return error == ERR_NOT_FOUND ? 0 : error;
+}
+
+int site_shares(struct store *store, struct span user, struct buf *groups, struct buf *owners)
+{
+    struct index_txn *txn;
+    struct span group;
+    if (!store->site || store->site->broken)
+        return ERR_CLOSED;
+    int error = index_read_begin(store->site->index, &txn);
+    if (error)
+        return error;
+    error = put_groups(txn, user, groups);
+    if (error == 0)
+        error = put_owners(txn, user, user, owners);
+    if (error == 0)
+        error = put_owners(txn, SPAN("anyone"), user, owners);
+    for (struct span rest = buf_span(groups); error == 0 && span_split(&rest, '\n', &group);) {
+        autobuf identifier = BUF_INIT(BUF_UNLIMITED);
+        buf_put_lit(&identifier, "group:");
+        buf_put_span(&identifier, group);
+        error = put_owners(txn, buf_span(&identifier), user, owners);
+    }
+    index_read_end(txn);
+    return error;
+}
+
+int site_members_each(struct store *store,
+                      void (*each)(void *ctx, struct span group, struct span user), void *ctx)
+{
+    struct span group = SPAN_EMPTY, user = SPAN_EMPTY;
+    struct index_txn *txn;
+    if (!store->site || store->site->broken)
+        return ERR_CLOSED;
+    int error = index_read_begin(store->site->index, &txn);
+    if (error)
+        return error;
+    while ((error = index_pair_walk(txn, PAIR_MEMBER, group, user, &group, &user)) == 0)
+        each(ctx, group, user);
+    index_read_end(txn);
+    return error == ERR_NOT_FOUND ? 0 : error;
 }
 
 static int next_name(struct site *site, struct buf *name, bool after, struct account_id *id)

@@ -5,8 +5,11 @@ Every forbidden act is tried with each right missing, and then with it.
 import pytest
 
 from support import mails
+from support import server as support_server
+from support.accounts import name_of
 from support.imap import LitPlus
 from support.server import PASSWORD
+from test_quota import ctl
 
 pytestmark = pytest.mark.martlet
 
@@ -31,6 +34,11 @@ def pair(server, user):
         owner.append('box', mails.numbered(i, 200))
     guest.box = 'Other Users/%s/box' % owner.name
     yield owner, guest
+    with server.connect() as c:  # nothing is left that other tests' users would find
+        c.login(owner.name, PASSWORD)
+        for x in c.ok('LIST "" "*"').all('LIST'):
+            if not mailbox(x).startswith('Other Users'):
+                c.ok('DELETEACL "%s" anyone' % mailbox(x))
     for c in clients:
         c.close()
 
@@ -254,7 +262,9 @@ def test_list_and_subscriptions(pair):
     owner.ok('CREATE box/hidden')
     give(pair, 'lr', 'box/visible')
     pattern = 'Other Users/%s/*' % owner.name
-    assert guest.ok('LIST "" "%s"' % pattern).names() == [guest.box.encode() + b'/visible']
+    found = listed(guest, pattern)  # box leads to it, and is no more to him
+    assert list(found) == [guest.box, guest.box + '/visible']
+    assert '\\Noselect' in found[guest.box] and '\\Noselect' not in found[guest.box + '/visible']
     give(pair, 'lr')
     name = guest.box + '/visible'
     assert set(guest.ok('LIST "" "%s"' % pattern).names()) == {guest.box.encode(), name.encode()}
@@ -264,6 +274,65 @@ def test_list_and_subscriptions(pair):
     assert name.encode() in r.names()
     r = guest.ok('LIST "" "%s" RETURN (STATUS (MESSAGES))' % pattern)
     assert any('box' in repr(x) and '3' in repr(x) for x in r.all('STATUS'))
+
+
+def mailbox(response, at=-1):
+    name = response.data[at]
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def listed(c, pattern, command='LIST'):
+    """{name: attributes}; no name twice."""
+    lines = c.ok('%s "" "%s"' % (command, pattern)).all(command)
+    found = {mailbox(x): [str(f) for f in x.data[0]] for x in lines}
+    assert len(found) == len(lines)
+    return found
+
+
+def test_appears_by_itself(pair, server):
+    """What others share is found without knowing who they are, level by level as clients walk, and goes again."""
+    owner, guest = pair
+    mine = {'INBOX', 'Sent', 'Drafts', 'Trash', 'Junk', 'Archive'}
+    assert set(listed(guest, '*')) <= mine and set(listed(guest, '%')) <= mine
+    owner.ok('CREATE deep/er')
+    owner.ok('SETACL deep/er %s lr' % guest.name)
+    home = 'Other Users/%s' % owner.name
+    found = listed(guest, '*')
+    assert set(found) - mine == {'Other Users', home, home + '/deep', home + '/deep/er'}
+    assert '\\Noselect' in found[home + '/deep'] and '\\Noselect' not in found[home + '/deep/er']
+    assert set(listed(guest, '%')) - mine == {'Other Users'} and '\\Noselect' in listed(guest, '%')['Other Users']
+    assert set(listed(guest, 'Other Users/%')) == {home}
+    assert set(listed(guest, home + '/%')) == {home + '/deep'}
+    assert set(listed(guest, '%/%')) - mine == {home}
+    guest.enable_rev2()
+    assert '\\NonExistent' in listed(guest, '%')['Other Users']
+    r = guest.ok('LIST "" ("*" "Other Users/*") RETURN (MYRIGHTS)')
+    assert [(mailbox(x, 0), str(x.data[1])) for x in r.all('MYRIGHTS')][-1] == (home + '/deep/er', 'lr')
+    owner.ok('SETACL deep/er %s r' % guest.name)  # no l
+    assert set(listed(guest, '*')) <= mine
+    owner.ok('SETACL deep/er anyone l')
+    assert home + '/deep/er' in listed(guest, '*')
+    owner.ok('SETACL deep/er -%s l' % guest.name)
+    assert set(listed(guest, '*')) <= mine
+    owner.ok('DELETEACL deep/er -%s' % guest.name)
+    owner.ok('DELETEACL deep/er anyone')
+    assert set(listed(guest, '*')) <= mine
+
+
+def test_subscribed_names_of_others(pair):
+    """A subscription stays when the mailbox goes out of sight, and says so."""
+    owner, guest = pair
+    give(pair, 'lr')
+    guest.ok('SUBSCRIBE "%s"' % guest.box)
+    assert list(listed(guest, 'Other Users/*', 'LSUB')) == [guest.box]
+    guest.enable_rev2()
+    r = guest.ok('LIST (SUBSCRIBED) "" "Other Users/*"')
+    assert [(mailbox(x), '\\NonExistent' in [str(f) for f in x.data[0]]) for x in r.all('LIST')] == [(guest.box, False)]
+    owner.ok('DELETE box')
+    r = guest.ok('LIST (SUBSCRIBED) "" "Other Users/*"')
+    assert [(mailbox(x), '\\NonExistent' in [str(f) for f in x.data[0]]) for x in r.all('LIST')] == [(guest.box, True)]
+    guest.ok('UNSUBSCRIBE "%s"' % guest.box)
+    assert not guest.ok('LIST (SUBSCRIBED) "" "Other Users/*"').all('LIST')
 
 
 def test_list_myrights(pair):
@@ -326,3 +395,69 @@ def test_rename(pair):
     guest.ok('RENAME "%s" "Other Users/%s/target/x"' % (guest.box, owner.name))
     assert b'target/x' in owner.ok('LIST "" *').names()
     guest.no('RENAME "Other Users/%s/target/x" mine' % owner.name, code='CANNOT')
+
+
+# -- groups
+
+def test_groups(pair, server):
+    owner, guest = pair
+    group = 'g-' + owner.name
+    owner.ok('SETACL box group:%s lrs' % group)
+    guest.no('SELECT "%s"' % guest.box, code='NONEXISTENT')
+    ctl(server, 'group', 'add', group, guest.name, 'somebody')
+    rows = [(r['group'], r['user']) for r in ctl(server, 'group', 'list', group)]
+    assert sorted(rows) == [(group, 'somebody'), (group, guest.name)] or set(rows) == {(group, 'somebody'), (group, guest.name)}
+    assert guest.box in listed(guest, '*')  # asks anew
+    assert my_rights(guest, guest.box) == set('lrs')
+    owner.ok('SETACL box -group:%s s' % group)
+    assert my_rights(guest, guest.box) == set('lr')
+    ctl(server, 'group', 'remove', group, guest.name)
+    assert guest.box not in listed(guest, '*')
+    guest.no('SELECT "%s"' % guest.box, code='NONEXISTENT')
+    ctl(server, 'group', 'remove', group, guest.name, code=3)
+    assert [(r['group'], r['user']) for r in ctl(server, 'group', 'list', group)] == [(group, 'somebody')]
+    ctl(server, 'group', 'add', 'bad\nname', 'x', code=3)
+
+
+def test_lists_of_the_administrator(pair, server):
+    owner, guest = pair
+    ctl(server, 'acl', 'set', owner.name, 'box', guest.name, 'lrsw')
+    ctl(server, 'acl', 'set', '--', owner.name, 'box', guest.name, '-w')
+    ctl(server, 'acl', 'set', '--', owner.name, 'box', '-anyone', '+i')
+    assert guest.box in listed(guest, '*')
+    rows = {r['identifier']: set(r['rights']) for r in ctl(server, 'acl', 'get', owner.name, 'box')}
+    assert rows[guest.name] == set('lrs') and rows['-anyone'] == set('i') and rows[owner.name] >= set('lrswipkxtea')
+    ctl(server, 'acl', 'delete', owner.name, 'box', guest.name)
+    ctl(server, 'acl', 'delete', '--', owner.name, 'box', '-anyone')
+    assert [r['identifier'] for r in ctl(server, 'acl', 'get', owner.name, 'box')] == [owner.name]
+    guest.no('SELECT "%s"' % guest.box, code='NONEXISTENT')
+    ctl(server, 'acl', 'set', owner.name, 'nothing', guest.name, 'lr', code=3)
+    ctl(server, 'acl', 'set', owner.name, 'box', guest.name, 'lr?', code=3)
+    ctl(server, 'acl', 'set', owner.name, 'box', owner.name, 'lr', code=3)
+
+
+@pytest.mark.parametrize('process', [0, 1])
+def test_groups_and_grants_of_other_processes(two, process):
+    """The one that has the site's log is asked by the others, and has it after it was started again."""
+    owner, guest = (name_of(p, '%sx%d' % (n, process)) for n, p in (('own', process), ('gue', 1 - process)))
+    with two.connect() as a, two.connect() as b:
+        a.login(owner, PASSWORD)
+        b.login(guest, PASSWORD)
+        a.ok('CREATE box')
+        a.ok('SETACL box group:club%d lr' % process)
+        ctl(two, 'group', 'add', 'club%d' % process, guest)
+        assert 'Other Users/%s/box' % owner in listed(b, '*')
+    two.stop()
+    two.start()
+    with two.connect() as b:
+        b.login(guest, PASSWORD)
+        assert 'Other Users/%s/box' % owner in listed(b, '*')
+        b.ok('SELECT "Other Users/%s/box"' % owner)
+
+
+@pytest.fixture(scope='module')
+def two():
+    s = support_server.make(extra=['--setting', 'mail.processes=2'])
+    yield s.start()
+    s.stop()
+    s.remove()

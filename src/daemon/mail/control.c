@@ -56,6 +56,15 @@ static const struct verb {
     /* USER MAILBOX ROOT */
     {"quota-root", control_quota_root, true},
 
+    /* [GROUP]. Keys: group, user. Process 0. */
+    {"groups", control_groups, false},
+    /* GROUP USER yes|no. Process 0. */
+    {"group-set", control_group_set, false},
+    /* USER MAILBOX. Keys: identifier, rights. */
+    {"acl", control_acl, true},
+    /* USER MAILBOX IDENTIFIER RIGHTS */
+    {"acl-set", control_acl_set, true},
+
     /* Every process knows all of them. Keys: account (its ID), crashes, seconds. */
     {"quarantine", control_quarantine, false},
     /* USER: the account is refused no longer. */

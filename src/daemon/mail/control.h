@@ -58,6 +58,8 @@ control_verb control_trace, control_traces;
 control_verb control_mailboxes, control_mailbox_change, control_account_stats;
 /* control_quota.c */
 control_verb control_quota, control_quota_set, control_quota_root;
+/* control_sharing.c */
+control_verb control_groups, control_group_set, control_acl, control_acl_set;
 /* control_quarantine.c */
 control_verb control_quarantine, control_release;
 

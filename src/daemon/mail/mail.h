@@ -70,15 +70,25 @@ void mail_resolve(struct mail *m, struct span user, bool create, mail_resolve_do
 typedef void mail_lookup_done(void *arg, int error, struct span user, struct span detail);
 void mail_lookup(struct mail *m, struct span address, mail_lookup_done *done, void *arg);
 typedef void mail_deliver_done(void *arg, int error);
+/* The groups of a user, and who may share something with him: names, each followed by '\n'. */
+typedef void mail_shares_done(void *arg, int error, struct span groups, struct span owners);
+void mail_shares(void *mail, struct span user, mail_shares_done *done, void *arg);
+/* Somebody is about to give rights to an identifier: done when everybody can find that out. */
+typedef void mail_grant_done(void *arg, int error);
+void mail_grant(void *mail, struct span owner, struct span identifier, mail_grant_done *done,
+                void *arg);
 /* fd: the message from its beginning; taken. */
 void mail_deliver_remote(struct mail *m, unsigned index, const struct lmtp_delivery *d, int fd,
                          mail_deliver_done *done, void *arg);
-void mail_answer(struct mail *m, const struct message *msg); /* RESOLVED, USER_FOUND, DELIVERED */
+/* RESOLVED, USER_FOUND, DELIVERED, SHARED, GRANTED */
+void mail_answer(struct mail *m, const struct message *msg);
 void mail_question_lost(struct mail *m, const struct mail_peer *peer);
 /* It is there again. */
 void mail_question_again(struct mail *m, const struct mail_peer *peer);
 /* The owner's side. */
 void mail_on_resolve(struct mail_peer *from, const struct message *msg);
+void mail_on_shares(struct mail_peer *from, const struct message *msg);
+void mail_on_grant(struct mail_peer *from, const struct message *msg);
 
 /* remote.c: accounts of other mail processes */
 void mail_on_remote(struct mail_peer *from, const struct message *msg, int fd);

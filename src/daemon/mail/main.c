@@ -137,6 +137,8 @@ static void set_up_imap(struct mail *m)
     m->imap.loop = m->daemon->loop;
     m->imap.store = m->store;
     m->imap.account_of = mail_account_of;
+    m->imap.shares_of = mail_shares;
+    m->imap.grant = mail_grant;
     m->imap.settle = mail_settle;
     m->imap.account_ctx = m;
     m->imap.public_user = c->sharing_public_user;
@@ -209,7 +211,15 @@ static void on_message(void *owner, struct channel *ch, const struct message *ms
     case MESSAGE_DELIVER:
         mail_on_deliver(p, msg, fd);
         break;
+    case MESSAGE_SHARES:
+        mail_on_shares(p, msg);
+        break;
+    case MESSAGE_GRANT:
+        mail_on_grant(p, msg);
+        break;
     case MESSAGE_RESOLVED:
+    case MESSAGE_SHARED:
+    case MESSAGE_GRANTED:
     case MESSAGE_USER_FOUND:
     case MESSAGE_DELIVERED:
         mail_answer(p->mail, msg);

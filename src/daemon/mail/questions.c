@@ -4,7 +4,13 @@
 
 enum { WAIT_MS = 10000 };
 
-enum question_kind { QUESTION_RESOLVE, QUESTION_LOOKUP, QUESTION_DELIVER };
+enum question_kind {
+    QUESTION_RESOLVE,
+    QUESTION_LOOKUP,
+    QUESTION_DELIVER,
+    QUESTION_SHARES,
+    QUESTION_GRANT,
+};
 
 struct question {
     struct mail *mail;
@@ -15,10 +21,14 @@ struct question {
         mail_resolve_done *resolve;
         mail_lookup_done *lookup;
         mail_deliver_done *deliver;
+        mail_shares_done *shares;
+        mail_grant_done *grant;
     } done;
     void *arg;
-    char *name; /* to ask again: of a user (RESOLVE), or an address (LOOKUP) */
+    char *name; /* to ask again: of a user, or an address (LOOKUP) */
     size_t name_n;
+    char *identifier; /* GRANT */
+    size_t identifier_n;
     bool create;
     struct loop_timer wait;  /* set: it has not been asked, or has to be asked again */
     struct loop_task failed; /* says that it failed, but not from within the call */
@@ -40,8 +50,15 @@ static void finish(struct question *q, int error, const struct account_id *id, s
     case QUESTION_DELIVER:
         q->done.deliver(q->arg, error);
         break;
+    case QUESTION_SHARES:
+        q->done.shares(q->arg, error, user, detail);
+        break;
+    case QUESTION_GRANT:
+        q->done.grant(q->arg, error);
+        break;
     }
     free(q->name);
+    free(q->identifier);
     free(q);
 }
 
@@ -89,6 +106,11 @@ static bool send_name(struct question *q)
         msg.kind = MESSAGE_USER_LOOKUP;
         msg.u.user_lookup.id = q->id;
         msg.u.user_lookup.name = name;
+    } else if (q->kind == QUESTION_SHARES || q->kind == QUESTION_GRANT) {
+        msg.kind = q->kind == QUESTION_GRANT ? MESSAGE_GRANT : MESSAGE_SHARES;
+        msg.u.shares.id = q->id;
+        msg.u.shares.user = name;
+        msg.u.shares.identifier = span_make(q->identifier, q->identifier_n);
     } else {
         msg.u.resolve.id = q->id;
         msg.u.resolve.user = name;
@@ -132,30 +154,48 @@ void mail_question_lost(struct mail *m, const struct mail_peer *peer)
     }
 }
 
+/* What an answer is about, in one form. */
+struct answer {
+    enum question_kind kind;
+    uint64_t id;
+    int error;
+    struct span first, second; /* user and detail, or groups and owners */
+    struct span account;
+};
+
+static struct answer answer_of(const struct message *msg)
+{
+    switch (msg->kind) {
+    case MESSAGE_RESOLVED:
+        return (struct answer){QUESTION_RESOLVE, msg->u.resolved.id, msg->u.resolved.error,
+                               .account = msg->u.resolved.account};
+    case MESSAGE_USER_FOUND:
+        return (struct answer){QUESTION_LOOKUP, msg->u.user_found.id, msg->u.user_found.error,
+                               msg->u.user_found.user, msg->u.user_found.detail};
+    case MESSAGE_SHARED:
+        return (struct answer){QUESTION_SHARES, msg->u.shared.id, msg->u.shared.error,
+                               msg->u.shared.groups, msg->u.shared.owners};
+    case MESSAGE_GRANTED:
+        return (struct answer){QUESTION_GRANT, msg->u.shared.id, msg->u.shared.error};
+    default:
+        return (struct answer){QUESTION_DELIVER, msg->u.delivered.id, msg->u.delivered.error};
+    }
+}
+
 void mail_answer(struct mail *m, const struct message *msg)
 {
-    uint64_t id = msg->kind == MESSAGE_RESOLVED     ? msg->u.resolved.id
-                  : msg->kind == MESSAGE_USER_FOUND ? msg->u.user_found.id
-                                                    : msg->u.delivered.id;
-    enum question_kind kind = msg->kind == MESSAGE_RESOLVED     ? QUESTION_RESOLVE
-                              : msg->kind == MESSAGE_USER_FOUND ? QUESTION_LOOKUP
-                                                                : QUESTION_DELIVER;
-    struct question *q = map_get(&m->questions, map_u64_key(&id));
-    if (!q || q->kind != kind)
-        return;
+    struct answer a = answer_of(msg);
     struct account_id account;
-    int error = kind == QUESTION_RESOLVE  ? msg->u.resolved.error
-                : kind == QUESTION_LOOKUP ? msg->u.user_found.error
-                                          : msg->u.delivered.error;
-    if (kind == QUESTION_RESOLVE && error == 0) {
-        if (msg->u.resolved.account.n != sizeof(account.b))
-            error = ERR_INVALID;
+    struct question *q = map_get(&m->questions, map_u64_key(&a.id));
+    if (!q || q->kind != a.kind)
+        return;
+    if (a.kind == QUESTION_RESOLVE && a.error == 0) {
+        if (a.account.n != sizeof(account.b))
+            a.error = ERR_INVALID;
         else
-            memcpy(account.b, msg->u.resolved.account.p, sizeof(account.b));
+            memcpy(account.b, a.account.p, sizeof(account.b));
     }
-    finish(q, error, error ? NULL : &account,
-           kind == QUESTION_LOOKUP ? msg->u.user_found.user : SPAN_EMPTY,
-           kind == QUESTION_LOOKUP ? msg->u.user_found.detail : SPAN_EMPTY);
+    finish(q, a.error, a.error ? NULL : &account, a.first, a.second);
 }
 
 /* Names to accounts. */
@@ -212,6 +252,14 @@ struct asked {
     uint64_t id;
 };
 
+static struct asked *asked_new(struct mail_peer *from, uint64_t id)
+{
+    struct asked *a = xnew(struct asked);
+    a->from = from;
+    a->id = id;
+    return a;
+}
+
 static void on_resolved_for_peer(void *arg, int error, const struct account_id *id)
 {
     struct asked *a = arg;
@@ -227,9 +275,7 @@ static void on_resolved_for_peer(void *arg, int error, const struct account_id *
 
 void mail_on_resolve(struct mail_peer *from, const struct message *msg)
 {
-    struct asked *a = xnew(struct asked);
-    a->from = from;
-    a->id = msg->u.resolve.id;
+    struct asked *a = asked_new(from, msg->u.resolve.id);
     if (from->mail->daemon->index != 0 || !from->mail->store)
         on_resolved_for_peer(a, ERR_BUSY, NULL);
     else
@@ -261,4 +307,128 @@ void mail_deliver_remote(struct mail *m, unsigned index, const struct lmtp_deliv
     msg.u.deliver.delivery = span_make(d->id, sizeof(d->id));
     msg.u.deliver.size = spool_size(d->spool);
     ask(q, &msg, fd);
+}
+
+/* Groups, and who shares with whom. */
+
+struct local_shares {
+    struct loop_task task;
+    mail_shares_done *done;
+    void *arg;
+    int error;
+    struct buf groups, owners;
+};
+
+static void on_local_shares(struct loop_task *t)
+{
+    struct local_shares *l = container_of(t, struct local_shares, task);
+    l->done(l->arg, l->error, buf_span(&l->groups), buf_span(&l->owners));
+    buf_done(&l->groups);
+    buf_done(&l->owners);
+    free(l);
+}
+
+static void shares_here(struct mail *m, struct span user, mail_shares_done *done, void *arg)
+{
+    struct local_shares *l = xnew(struct local_shares);
+    loop_task_init(&l->task, on_local_shares);
+    l->done = done;
+    l->arg = arg;
+    buf_init(&l->groups, SHARED_GROUPS_MAX);
+    buf_init(&l->owners, SHARED_OWNERS_MAX);
+    l->error = site_shares(m->store, user, &l->groups, &l->owners);
+    if (!buf_ok(&l->groups)) /* no rights that are not his */
+        l->error = ERR_LIMIT;
+    loop_defer(m->daemon->loop, &l->task);
+}
+
+void mail_shares(void *mail, struct span user, mail_shares_done *done, void *arg)
+{
+    struct mail *m = mail;
+    if (m->daemon->index == 0) {
+        shares_here(m, user, done, arg);
+        return;
+    }
+    struct question *q = question_new(m, QUESTION_SHARES, &m->mail[0], arg);
+    q->done.shares = done;
+    ask_name(q, user);
+}
+
+static void on_shares_for_peer(void *arg, int error, struct span groups, struct span owners)
+{
+    struct asked *a = arg;
+    struct message msg = {.kind = MESSAGE_SHARED};
+    msg.u.shared.id = a->id;
+    msg.u.shared.error = error;
+    msg.u.shared.groups = groups;
+    msg.u.shared.owners = owners;
+    if (a->from->ch)
+        (void)channel_send(a->from->ch, &msg, -1);
+    free(a);
+}
+
+void mail_on_shares(struct mail_peer *from, const struct message *msg)
+{
+    struct asked *a = asked_new(from, msg->u.shares.id);
+    if (from->mail->daemon->index != 0 || !from->mail->store)
+        on_shares_for_peer(a, ERR_BUSY, SPAN_EMPTY, SPAN_EMPTY);
+    else
+        shares_here(from->mail, msg->u.shares.user, on_shares_for_peer, a);
+}
+
+struct local_grant {
+    mail_grant_done *done;
+    void *arg;
+};
+
+static void on_local_grant(void *arg, int error, const struct account_id *id)
+{
+    struct local_grant *l = arg;
+    (void)id;
+    l->done(l->arg, error);
+    free(l);
+}
+
+static void grant_here(struct mail *m, struct span owner, struct span identifier,
+                       mail_grant_done *done, void *arg)
+{
+    struct local_grant *l = xnew(struct local_grant);
+    l->done = done;
+    l->arg = arg;
+    site_grant(m->store, owner, identifier, on_local_grant, l);
+}
+
+void mail_grant(void *mail, struct span owner, struct span identifier, mail_grant_done *done,
+                void *arg)
+{
+    struct mail *m = mail;
+    if (m->daemon->index == 0) {
+        grant_here(m, owner, identifier, done, arg);
+        return;
+    }
+    struct question *q = question_new(m, QUESTION_GRANT, &m->mail[0], arg);
+    q->done.grant = done;
+    q->identifier = span_dup(identifier);
+    q->identifier_n = identifier.n;
+    ask_name(q, owner);
+}
+
+static void on_grant_for_peer(void *arg, int error)
+{
+    struct asked *a = arg;
+    struct message msg = {.kind = MESSAGE_GRANTED};
+    msg.u.shared.id = a->id;
+    msg.u.shared.error = error;
+    if (a->from->ch)
+        (void)channel_send(a->from->ch, &msg, -1);
+    free(a);
+}
+
+void mail_on_grant(struct mail_peer *from, const struct message *msg)
+{
+    struct asked *a = asked_new(from, msg->u.shares.id);
+    if (from->mail->daemon->index != 0 || !from->mail->store)
+        on_grant_for_peer(a, ERR_BUSY);
+    else
+        grant_here(from->mail, msg->u.shares.user, msg->u.shares.identifier, on_grant_for_peer, a);
 }

@@ -122,6 +122,22 @@ const struct command ctl_commands[] = {
      "With those below it. A root that is missing is made, without limits; one that no mailbox "
      "has goes. Without ROOT, or with the user's name: the user's own one.",
      run_quota_root},
+
+    {"group list", "[GROUP]", 0, "who belongs to which group", NULL, run_group_list},
+    {"group add", "GROUP USER...", 0, "make users members of a group",
+     "Access control lists call it group:GROUP. A group is its members: it needs not be made.",
+     run_group_add},
+    {"group remove", "GROUP USER...", 0, "members of a group are so no longer", NULL,
+     run_group_remove},
+    {"acl get", "USER MAILBOX", 0, "who may do what with a mailbox of a user", NULL, run_acl_get},
+    {"acl set", "USER MAILBOX IDENTIFIER RIGHTS", 0, "give rights to a mailbox of a user",
+     "IDENTIFIER is a user, anyone, or group:GROUP; with \"-\" before it, it takes rights away.\n"
+     "RIGHTS are letters of lrswipkxtea; +LETTERS adds to those that there are, -LETTERS takes "
+     "away.\n"
+     "Where an argument begins with \"-\", -- goes before the first one.",
+     run_acl_set},
+    {"acl delete", "USER MAILBOX IDENTIFIER", 0, "remove an entry of an access control list", NULL,
+     run_acl_delete},
 };
 
 const size_t ctl_command_count = ARRAY_LEN(ctl_commands);

@@ -165,5 +165,11 @@ int run_mailbox_delete(struct ctl *c);
 int run_quota_show(struct ctl *c);
 int run_quota_set(struct ctl *c);
 int run_quota_root(struct ctl *c);
+int run_group_list(struct ctl *c);
+int run_group_add(struct ctl *c);
+int run_group_remove(struct ctl *c);
+int run_acl_get(struct ctl *c);
+int run_acl_set(struct ctl *c);
+int run_acl_delete(struct ctl *c);
 
 #endif
