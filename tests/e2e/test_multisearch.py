@@ -293,3 +293,17 @@ def test_disconnect_meanwhile(session):
         d.start('ESEARCH IN (personal) TEXT "not to be found"')
         d.close()
     assert len(found(c.ok('ESEARCH IN (personal) ALL'))) == 100
+
+
+def test_seen_of_each_user(pair):
+    """What is unseen is the searcher's own, whether the mailbox is selected or not."""
+    owner, guest = pair
+    give(pair, 'lrs')
+    owner.select('box')
+    owner.ok('STORE 1 +FLAGS.SILENT (\\Seen)')
+    guest.select(guest.box)
+    guest.ok('STORE 2 +FLAGS.SILENT (\\Seen)')
+    for c, box, unseen in (owner, 'box', [2, 3]), (guest, guest.box, [1, 3]):
+        assert found(c.ok('ESEARCH IN (mailboxes "%s") UNSEEN' % box)) == {box: unseen}
+        c.ok('UNSELECT')
+        assert found(c.ok('ESEARCH IN (mailboxes "%s") UNSEEN' % box)) == {box: unseen}
