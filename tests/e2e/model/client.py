@@ -40,6 +40,7 @@ class Client(Imap):
         self.enabled = set()
         self.rows = None
         self.kept = None  # of the SELECT that is running
+        self.opening = False  # SELECT was sent, and has not said EXISTS yet
         self.earlier = False  # VANISHED (EARLIER) may come
         self.asked_modseq = False
         self.highest = self.highest_told = self.newest = self.uidvalidity = self.uidnext = 0
@@ -139,8 +140,9 @@ class Client(Imap):
         if r.kind == 'OK':
             self._code(r, selecting)
         elif r.kind == 'EXISTS':
-            if selecting:
-                self.rows, self.floating = [Row() for _ in range(r.num)], []
+            # At the end of SELECT (QRESYNC ...) a second one may tell of new messages.
+            if selecting and (self.opening or not self.kept):
+                self.rows, self.floating, self.opening = [Row() for _ in range(r.num)], [], False
             elif self.rows is None:
                 raise ProtocolError('EXISTS, but no mailbox is selected: %r' % r)
             elif r.num < len(self.rows):
@@ -177,6 +179,7 @@ class Client(Imap):
 
     def _code(self, r, selecting):
         if r.code == 'CLOSED':
+            self.opening = True
             self.rows, self.highest, self.highest_told, self.newest = None, 0, 0, 0
         elif r.code == 'HIGHESTMODSEQ':
             self._highest(r)
@@ -316,6 +319,8 @@ class Client(Imap):
     def start(self, *parts):
         if self.script:
             self.script(self, parts)
+        if self._command_name(parts[0]) in ('SELECT', 'EXAMINE'):
+            self.opening = True
         return super().start(*parts)
 
     def read(self, timeout=None):
