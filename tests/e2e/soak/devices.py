@@ -187,6 +187,7 @@ class Device:
         """Another mailbox, and later back, with what has changed meanwhile."""
         self.leave()
         self.open(self.rng.choice([m for m in MAILBOXES if m != self.mailbox]) if self.mailbox == 'INBOX' else 'INBOX')
+        self.tidy()
 
     def organise(self):
         box = 'tmp-%s-%d' % (self.name, self.rng.randrange(1000))
