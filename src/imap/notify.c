@@ -12,6 +12,7 @@
 #include "imap/commands.h"
 #include "imap/list.h"
 #include "imap/place.h"
+#include "imap/shares.h"
 #include "store/names.h"
 #include "wire/write.h"
 
@@ -970,6 +971,28 @@ static int find_accounts(struct task *t)
     return rc;
 }
 
+/* Below "Other Users": of those who share something. ERR_AGAIN: wait. */
+static int add_sharers(struct task *t)
+{
+    struct notify_state *st = t->data;
+    const struct rules *r = st->made->rules;
+    bool all = false;
+    for (size_t i = 0; r && i < r->n; i++)
+        all = all || (r->v[i].events && span_eq(rule_name(r, &r->v[i]), SPAN("Other Users")));
+    if (!all)
+        return 0;
+    int rc = shares_know(t, t->begun_us);
+    struct span owners = shares_owners(t->session), owner;
+    while (rc == 0 && span_split(&owners, '\n', &owner)) {
+        autobuf name = BUF_INIT(BUF_UNLIMITED);
+        buf_put_lit(&name, PLACE_OTHERS);
+        buf_put_span(&name, owner);
+        if (owner.n)
+            add_account_of(st, buf_span(&name));
+    }
+    return rc;
+}
+
 /* False: one of them is being opened. Those that cannot be had are ignored (section 3.1). */
 static bool open_accounts(struct task *t)
 {
@@ -1030,7 +1053,7 @@ enum step cmd_notify(struct task *t)
         return STEP_DONE;
     struct notify_state *st = t->data;
     if (!st->ready) {
-        if (!open_accounts(t))
+        if (add_sharers(t) == ERR_AGAIN || !open_accounts(t))
             return STEP_WAIT;
         st->ready = true;
         st->walking = next_to_walk(t, NULL);

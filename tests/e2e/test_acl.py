@@ -319,6 +319,16 @@ def test_appears_by_itself(pair, server):
     assert set(listed(guest, '*')) <= mine
 
 
+def test_notify_of_all_who_share(pair):
+    """RFC 5465: a subtree of the other users' namespace."""
+    owner, guest = pair
+    give(pair, 'lrs')
+    guest.ok('NOTIFY SET (SUBTREE "Other Users" (MessageNew MessageExpunge))')
+    owner.append('box', M)
+    heard = guest.until(lambda r: r.kind == 'STATUS')
+    assert mailbox(heard, 0) == guest.box and int(heard.items()['MESSAGES']) == 4
+
+
 def test_subscribed_names_of_others(pair):
     """A subscription stays when the mailbox goes out of sight, and says so."""
     owner, guest = pair

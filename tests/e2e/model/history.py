@@ -11,7 +11,7 @@ from support.imap import Closed, LitPlus, ProtocolError, expand, flags
 from support.server import PASSWORD
 
 from .client import Client, Kept
-from .reference import Box, changed
+from .reference import GUEST, OWNER, Box, Message, changed
 
 # What a session enables after login; the order does not matter.
 KINDS = {
@@ -27,6 +27,11 @@ KINDS = {
     'notify': (),
     'delayed2': ('IMAP4rev2',),
     'notifyqresync': ('QRESYNC',),
+    # of another user, who has all rights but to make, rename and remove mailboxes
+    'guest': (),
+    'guest2': ('CONDSTORE', 'IMAP4rev2'),
+    'guestqresync': ('QRESYNC',),
+    'guestuidonly2': ('UIDONLY', 'QRESYNC', 'IMAP4rev2'),
 }
 EVENTS = 'MessageNew %sMessageExpunge FlagChange'
 NOTIFY = {
@@ -58,8 +63,14 @@ class Pool:
     """Logged-in sessions that histories of one account share, and a server to make more."""
 
     def __init__(self, server, user):
-        self.server, self.user = server, user
+        self.server, self.user, self.guest = server, user, user + '-guest'
         self.idle = {}
+        self.owner = server.connect()
+        self.owner.login(user, PASSWORD)
+
+    def create(self, name):
+        self.owner.ok('CREATE ' + name)
+        self.owner.ok('SETACL %s %s lrswite' % (name, self.guest))
 
     def take(self, kind):
         free = self.idle.setdefault(kind, [])
@@ -68,7 +79,7 @@ class Pool:
     def make(self, kind):
         c = self.server.connect(maker=Client, timeout=TIMEOUT)
         c.kind = kind
-        c.login(self.user, PASSWORD)
+        c.login(self.guest if kind.startswith('guest') else self.user, PASSWORD)
         if KINDS[kind]:
             c.enable(*KINDS[kind])
         if kind == 'deflate':
@@ -87,7 +98,7 @@ class Pool:
         self.idle[c.kind].append(c)
 
     def close(self):
-        for c in sum(self.idle.values(), []):
+        for c in sum(self.idle.values(), [self.owner]):
             c.close()
         self.idle = {}
 
@@ -98,6 +109,10 @@ class Session:
         self.box = None
         self.kept = []  # (box, Kept): what may be used to resynchronise
         self.idling = None
+
+    @property
+    def eye(self):
+        return GUEST if self.client.kind.startswith('guest') else OWNER
 
 
 class History:
@@ -119,7 +134,7 @@ class History:
                 self.sessions.append(s)
                 self.attach(s, self.pool.take(kind))
             for b in self.boxes:
-                self.sessions[0].client.ok('CREATE ' + b.name)
+                self.pool.create(b.name)
             for s in self.sessions:
                 self.select(s, self.boxes[0])
             for self.at, step in enumerate(self.steps):
@@ -143,7 +158,7 @@ class History:
 
     def notice(self, s, uid, modseq, f):
         if s.box:
-            old = self.told.setdefault((id(s.box), uid, modseq), f)
+            old = self.told.setdefault((id(s.box), s.eye, uid, modseq), f)
             check(old == f, 'UID %d with MODSEQ %d had the flags (%s), now (%s)', uid, modseq, spell(old), spell(f))
 
     def step(self, step):
@@ -152,6 +167,13 @@ class History:
         if name not in ('watch', 'race'):
             self.wake(s)
         getattr(self, 'do_' + name)(s, *args)
+
+    def name(self, s, box):
+        """As this user calls it."""
+        return box.name if s.eye == OWNER else 'Other Users/%s/%s' % (self.pool.user, box.name)
+
+    def untold(self, s, box):
+        s.client.statuses.pop(self.name(s, box), None)
 
     def cmd(self, s, *parts):
         return s.client.cmd(*parts)
@@ -164,9 +186,9 @@ class History:
 
     def select(self, s, box, kept=None, detail=''):
         if s.box:
-            s.client.statuses.pop(s.box.name, None)
-        r = s.client.open(box.name, kept, detail)
-        s.client.statuses.pop(box.name, None)
+            self.untold(s, s.box)
+        r = s.client.open('"%s"' % self.name(s, box), kept, detail)
+        self.untold(s, box)
         s.box, box.uidvalidity = box, s.client.uidvalidity
         told = {(id(box), x.uid, x.modseq): x.flags for x in s.client.rows if x.uid and x.modseq and x.flags is not None}
         for (_, uid, modseq), f in told.items():
@@ -207,12 +229,12 @@ class History:
             if b is s.box:
                 continue
             want = {'MESSAGES': len(b.messages), 'UIDNEXT': b.uidnext,
-                    'UNSEEN': sum('\\seen' not in m.flags for m in b.messages.values())}
-            told = c.statuses.get(b.name, {})
+                    'UNSEEN': b.unseen(s.eye)}
+            told = c.statuses.get(self.name(s, b), {})
             if int(told.get('UIDVALIDITY', 0)) not in (0, b.uidvalidity or 0):
                 continue  # of one that had this name before
-            while any(int(v) != want[k] for k, v in c.statuses.get(b.name, {}).items() if k in want):
-                check(time.monotonic() < deadline, '%s is told to have %s, not %s', b.name, c.statuses[b.name], want)
+            while any(int(v) != want[k] for k, v in c.statuses.get(self.name(s, b), {}).items() if k in want):
+                check(time.monotonic() < deadline, '%s is told to have %s, not %s', b.name, c.statuses[self.name(s, b)], want)
                 if c.readable(0.1):
                     c.read()
 
@@ -225,8 +247,8 @@ class History:
               list(mine), sorted(b.messages))
         for uid, f in mine.items():
             if f is not None:
-                check(f == b.messages[uid].flags, 'the picture of UID %d is (%s), the model (%s)', uid, spell(f),
-                      spell(b.messages[uid].flags))
+                check(f == b.messages[uid].of(s.eye), 'the picture of UID %d is (%s), the model (%s)', uid, spell(f),
+                      spell(b.messages[uid].of(s.eye)))
 
     def verify(self, s, b):
         """What a look at everything shows."""
@@ -239,7 +261,7 @@ class History:
             if r.kind in ('FETCH', 'UIDFETCH'):
                 i = r.items()
                 found[int(i.get('UID') or r.num)] = (frozenset(flags(i['FLAGS'])) - {'\\recent'}, i['BODY[]'])
-        check(found == {u: (m.flags, m.body) for u, m in b.messages.items()}, '%s is not the model: %s', b.name, found)
+        check(found == {u: (m.of(s.eye), m.body) for u, m in b.messages.items()}, '%s is not the model: %s', b.name, found)
 
     # -- steps: reading
 
@@ -267,14 +289,14 @@ class History:
         deadline = time.monotonic() + TIMEOUT
         while not self.fits(s):
             left = deadline - time.monotonic()
-            check(left > 0, 'nothing tells: has %s, the model %s', s.client.state(), s.box.state())
+            check(left > 0, 'nothing tells: has %s, the model %s', s.client.state(), s.box.state(s.eye))
             if s.client.readable(min(left, 0.2)):
                 s.client.read(left)
 
     def fits(self, s):
         c, b = s.client, s.box
         return len(c.rows) == len(b.messages) and all(
-            r.uid is None or r.uid in b.messages and r.flags in (None, b.messages[r.uid].flags) for r in c.rows)
+            r.uid is None or r.uid in b.messages and r.flags in (None, b.messages[r.uid].of(s.eye)) for r in c.rows)
 
     def do_select(self, s, n):
         self.select(s, self.boxes[n % len(self.boxes)])
@@ -316,7 +338,7 @@ class History:
         text, uids = picked
         live, b = self.live(s, uids), s.box
         if seen:
-            b.store(live, '+', {'\\seen'})
+            b.store(live, '+', {'\\seen'}, s.eye)
         r = self.cmd(s, '%sFETCH %s (UID FLAGS%s%s)' % ('UID ' if by_uid else '', text, ' BODY[]' if seen else '',
                                                        ' MODSEQ' if s.client.condstore else ''))
         check(r.status == 'OK' or self.gone(s, uids), 'FETCH: %r', r)
@@ -327,8 +349,8 @@ class History:
         check(set(live) <= set(shown), 'FETCH shows %s, not %s', shown, live)
         for uid in live:
             row = s.client.row(uid)
-            check(row.flags == b.messages[uid].flags, 'FETCH of UID %d shows (%s), the model has (%s)', uid,
-                  spell(row.flags), spell(b.messages[uid].flags))
+            check(row.flags == b.messages[uid].of(s.eye), 'FETCH of UID %d shows (%s), the model has (%s)', uid,
+                  spell(row.flags), spell(b.messages[uid].of(s.eye)))
 
     def do_search(self, s, by_uid, flag, un):
         by_uid |= s.client.numberless
@@ -341,30 +363,30 @@ class History:
         found = set(r.search())
         for uid, f in before.items():
             m = s.box.messages.get(uid)
-            if m and f == m.flags:  # the client knows the newest state: there is no doubt
+            if m and f == m.of(s.eye):  # the client knows the newest state: there is no doubt
                 check((uid in found) == ((flag in f) != un), 'SEARCH %s%s: %s', 'UN' if un else '', key, sorted(found))
 
     def do_status(self, s, n):
         b = self.boxes[n % len(self.boxes)]
-        r = self.cmd(s, 'STATUS %s (MESSAGES UIDNEXT UNSEEN)' % b.name)
+        r = self.cmd(s, 'STATUS "%s" (MESSAGES UIDNEXT UNSEEN)' % self.name(s, b))
         items = [x.items() for x in r.all('STATUS') if 'UNSEEN' in x.items()][-1]
         if b is not s.box:
             got = tuple(int(items[x]) for x in ('MESSAGES', 'UIDNEXT', 'UNSEEN'))
-            want = (len(b.messages), b.uidnext, sum('\\seen' not in m.flags for m in b.messages.values()))
+            want = (len(b.messages), b.uidnext, b.unseen(s.eye))
             check(self.racing or got == want, 'STATUS %s %s, not %s', b.name, got, want)
 
     # -- steps: changing
 
     def do_append(self, s, n, several):
         b = self.boxes[n % len(self.boxes)]
-        parts, uids = ['APPEND ' + b.name], []
+        parts, uids = ['APPEND "%s"' % self.name(s, b)], []
         for f in several:
             self.serial += 1
             body = b'Subject: m%d\r\n\r\nbody %d\r\n' % (self.serial, self.serial)
             parts += [' (%s) ' % spell(f), LitPlus(body)]
-            uids.append(b.append(f, body))
+            uids.append(b.append(Message(f, body, s.eye)))
         r = self.cmd(s, *parts)
-        s.client.statuses.pop(b.name, None)  # nobody is told of his own changes
+        self.untold(s, b)  # nobody is told of his own changes
         check(r.status == 'OK' and r.code == 'APPENDUID' and expand(r.code_args[1]) == uids, 'APPEND of %s: %r', uids, r)
 
     def do_store(self, s, by_uid, picks, op, f, silent, unchanged=None):
@@ -393,7 +415,7 @@ class History:
             check(not must_not, 'MODIFIED, though nothing has changed: %r', r)
         check(must & set(live) <= modified, 'UIDs %s have changed, MODIFIED has %s', sorted(must), sorted(modified))
         done = [u for u in live if u not in modified]
-        s.box.store(done, op, f)
+        s.box.store(done, op, f, s.eye)
         for uid in live:
             row = s.client.row(uid)
             if row is None:
@@ -401,8 +423,8 @@ class History:
             if silent and uid in done and row.flags is not None:
                 row.flags = changed(row.flags, op, f)  # as every client does
             elif not silent and uid in done and not self.racing:
-                check(row.flags == s.box.messages[uid].flags, 'after STORE UID %d is shown as (%s), the model has (%s)',
-                      uid, row.flags and spell(row.flags), spell(s.box.messages[uid].flags))
+                check(row.flags == s.box.messages[uid].of(s.eye), 'after STORE UID %d is shown as (%s), the model has (%s)',
+                      uid, row.flags and spell(row.flags), spell(s.box.messages[uid].of(s.eye)))
 
     def numbers_of(self, text, by_uid, uids):
         if by_uid:
@@ -438,8 +460,8 @@ class History:
             return
         text, uids = picked
         live = self.live(s, uids)
-        r = self.cmd(s, '%s%s %s %s' % ('UID ' if by_uid else '', 'MOVE' if move else 'COPY', text, target.name))
-        s.client.statuses.pop(target.name, None)
+        r = self.cmd(s, '%s%s %s "%s"' % ('UID ' if by_uid else '', 'MOVE' if move else 'COPY', text, self.name(s, target)))
+        self.untold(s, target)
         if r.status != 'OK':
             check(self.gone(s, uids), 'COPY: %r', r)
             return
@@ -451,7 +473,7 @@ class History:
         check(set(live) <= {u for u, _ in pairs} <= set(uids), 'COPYUID names others than %s: %r', live, r)
         for source, uid in pairs:
             m = s.box.messages.get(source) or s.box.gone[source]
-            check(target.append(m.flags, m.body) == uid, 'COPYUID %d is not the next UID: %r', uid, r)
+            check(target.append(m.copy(s.eye)) == uid, 'COPYUID %d is not the next UID: %r', uid, r)
             if move and source in s.box.messages:
                 s.box.remove(source)
 
@@ -462,9 +484,12 @@ class History:
         b = self.boxes[n % len(self.boxes)]
         self.serial += 1
         new = '%s-%d' % (self.prefix, self.serial)
-        check(self.cmd(s, 'RENAME %s %s' % (b.name, new)).status == 'OK', 'RENAME')
+        if s.eye == GUEST:
+            self.pool.owner.ok('RENAME %s %s' % (b.name, new))
+        else:
+            check(self.cmd(s, 'RENAME %s %s' % (b.name, new)).status == 'OK', 'RENAME')
         for x in self.sessions:
-            x.client.statuses.pop(b.name, None)
+            self.untold(x, b)
         b.name = new
 
     def do_delete(self, s, n):
@@ -475,13 +500,16 @@ class History:
             check(self.cmd(s, 'UNSELECT').status == 'OK', 'UNSELECT')
             s.box = None
         self.boxes[n] = Box(old.name)
-        check(self.cmd(s, 'DELETE ' + old.name).status == 'OK', 'DELETE')
-        check(self.cmd(s, 'CREATE ' + old.name).status == 'OK', 'CREATE')
+        if s.eye == GUEST:
+            self.pool.owner.ok('DELETE ' + old.name)
+        else:
+            check(self.cmd(s, 'DELETE ' + old.name).status == 'OK', 'DELETE')
+        self.pool.create(old.name)
         for x in self.sessions:
             if x.box is old:
                 self.bereave(x, self.boxes[n])
             x.kept = [k for k in x.kept if k[0] is not old]
-            x.client.statuses.pop(old.name, None)
+            self.untold(x, old)
         if s.box is None:
             self.select(s, self.boxes[n])
 

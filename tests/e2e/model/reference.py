@@ -8,10 +8,27 @@ SYSTEM = ('\\seen', '\\answered', '\\flagged', '\\draft', '\\deleted')
 KEYWORDS = ('$forwarded', 'alpha', 'beta')
 
 
+OWNER, GUEST = 'owner', 'guest'  # whose \\Seen: each user has his own (RFC 4314 section 4), all else is everybody's
+
+
 class Message:
-    def __init__(self, flags, body):
-        self.flags = frozenset(flags)
-        self.body = body
+    def __init__(self, flags, body, eye=OWNER):
+        self.flags, self.seen, self.body = frozenset(), frozenset(), body
+        self.set(eye, flags)
+
+    def of(self, eye):
+        """The flags as that user sees them."""
+        return self.flags | {'\\seen'} if eye in self.seen else self.flags
+
+    def set(self, eye, flags):
+        self.flags = frozenset(flags) - {'\\seen'}
+        self.seen = self.seen | {eye} if '\\seen' in flags else self.seen - {eye}
+
+    def copy(self, eye):
+        """What that user has seen he has seen, and the owner, too; others have not."""
+        m = Message(self.flags, self.body)
+        m.seen = self.seen & {eye, OWNER}
+        return m
 
 
 class Box:
@@ -22,17 +39,17 @@ class Box:
         self.uidnext = 1
         self.uidvalidity = None  # the server's choice
 
-    def append(self, flags, body):
+    def append(self, message):
         uid = self.uidnext
         self.uidnext += 1
-        self.messages[uid] = Message(flags, body)
+        self.messages[uid] = message
         return uid
 
-    def store(self, uids, op, flags):
+    def store(self, uids, op, flags, eye):
         for uid in uids:
             m = self.messages.get(uid)
             if m:
-                m.flags = changed(m.flags, op, flags)
+                m.set(eye, changed(m.of(eye), op, flags))
 
     def expunge(self, uids=None):
         """Removes what is \\Deleted, of those UIDs alone if they are given."""
@@ -42,9 +59,12 @@ class Box:
     def remove(self, uid):
         self.gone[uid] = self.messages.pop(uid)
 
-    def state(self):
+    def state(self, eye):
         """uid -> flags"""
-        return {uid: m.flags for uid, m in self.messages.items()}
+        return {uid: m.of(eye) for uid, m in self.messages.items()}
+
+    def unseen(self, eye):
+        return sum(eye not in m.seen for m in self.messages.values())
 
 
 def changed(old, op, flags):
