@@ -33,16 +33,16 @@ static const char *const role_names[] = {"supervisor", "login", "auth", "mail", 
 static const char *const level_names[] = {"error", "warning", "info", "debug", NULL};
 /* In the order of enum command_id; tests/unit/wire compares. */
 static const char *const command_names[] = {
-    "unknown",     "CAPABILITY",   "NOOP",         "LOGOUT",    "ID",          "LANGUAGE",
-    "STARTTLS",    "AUTHENTICATE", "LOGIN",        "ENABLE",    "SELECT",      "EXAMINE",
-    "CREATE",      "DELETE",       "RENAME",       "SUBSCRIBE", "UNSUBSCRIBE", "LIST",
-    "LSUB",        "NAMESPACE",    "STATUS",       "APPEND",    "GETQUOTA",    "GETQUOTAROOT",
-    "SETQUOTA",    "GENURLAUTH",   "URLFETCH",     "RESETKEY",  "GETMETADATA", "SETMETADATA",
-    "GETACL",      "MYRIGHTS",     "LISTRIGHTS",   "SETACL",    "DELETEACL",   "IDLE",
-    "COMPRESS",    "CHECK",        "CLOSE",        "UNSELECT",  "UIDBATCHES",  "EXPUNGE",
-    "SEARCH",      "SORT",         "FETCH",        "STORE",     "COPY",        "MOVE",
-    "REPLACE",     "NOTIFY",       "CANCELUPDATE", "THREAD",    "ESEARCH",     "COMPARATOR",
-    "CONVERSIONS", "CONVERT",      NULL,
+    "unknown",    "CAPABILITY",     "NOOP",       "LOGOUT",       "ID",          "LANGUAGE",
+    "STARTTLS",   "AUTHENTICATE",   "LOGIN",      "ENABLE",       "SELECT",      "EXAMINE",
+    "CREATE",     "DELETE",         "RENAME",     "SUBSCRIBE",    "UNSUBSCRIBE", "LIST",
+    "LSUB",       "NAMESPACE",      "STATUS",     "APPEND",       "GETQUOTA",    "GETQUOTAROOT",
+    "SETQUOTA",   "GENURLAUTH",     "URLFETCH",   "RESETKEY",     "GETMETADATA", "SETMETADATA",
+    "GETACL",     "MYRIGHTS",       "LISTRIGHTS", "SETACL",       "DELETEACL",   "IDLE",
+    "COMPRESS",   "UNAUTHENTICATE", "CHECK",      "CLOSE",        "UNSELECT",    "UIDBATCHES",
+    "EXPUNGE",    "SEARCH",         "SORT",       "FETCH",        "STORE",       "COPY",
+    "MOVE",       "REPLACE",        "NOTIFY",     "CANCELUPDATE", "THREAD",      "ESEARCH",
+    "COMPARATOR", "CONVERSIONS",    "CONVERT",    NULL,
 };
 
 #define LABEL_NONE      "", none_names

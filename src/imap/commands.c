@@ -27,6 +27,7 @@ static const struct command_row {
     {CMD_IDLE, cmd_idle, .barrier = true},
     {CMD_NOTIFY, cmd_notify, .barrier = true},
     {CMD_COMPRESS, cmd_compress, .barrier = true},
+    {CMD_UNAUTHENTICATE, cmd_unauthenticate, .barrier = true},
     {CMD_UIDBATCHES, cmd_uidbatches, .reads = READ_MAIL},
     {CMD_CANCELUPDATE, cmd_cancel_update, .barrier = true},
     {CMD_NAMESPACE, cmd_namespace, .answers = ANSWER_NAMESPACE},

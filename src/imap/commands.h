@@ -40,6 +40,7 @@ enum step cmd_notify(struct task *t);
 enum step cmd_cancel_update(struct task *t);
 enum step cmd_idle(struct task *t);
 enum step cmd_compress(struct task *t);
+enum step cmd_unauthenticate(struct task *t);
 enum step cmd_uidbatches(struct task *t);
 enum step cmd_select(struct task *t);
 enum step cmd_examine(struct task *t);

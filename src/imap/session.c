@@ -115,6 +115,13 @@ void session_close(struct session *s)
     loop_defer(s->host->loop, &s->run);
 }
 
+void session_moved(struct session *s)
+{
+    log_end(s, "unauthenticated");
+    s->closing = s->dead = true;
+    loop_defer(s->host->loop, &s->run);
+}
+
 void session_bye(struct session *s, const char *text)
 {
     if (s->closing)
@@ -145,6 +152,8 @@ static void session_run(struct loop_task *run)
     struct worknote_id before = work_for(s);
     if (s->dead)
         session_free(s);
+    else if (s->leaving && !s->closing)
+        session_leave(s);
     else if (!s->closing)
         schedule_run(s);
     worknote_leave(before);
@@ -222,7 +231,7 @@ static void take_command(struct session *s, struct span text)
     if (!t->step)
         t->step = step_wrong_state;
     task_queue(t);
-    s->input_held = t->command->id == CMD_COMPRESS;
+    s->input_held = t->command->id == CMD_COMPRESS || t->command->id == CMD_UNAUTHENTICATE;
     if (t->command->id == CMD_IDLE) {
         s->reading = t;
         frame_expect_line(&s->frame);
@@ -382,7 +391,9 @@ static void on_drained(void *owner)
 {
     struct session *s = owner;
     struct worknote_id before = work_for(s);
-    if (!s->closing)
+    if (s->leaving && !s->closing)
+        session_leave(s);
+    else if (!s->closing)
         schedule_run(s);
     worknote_leave(before);
 }
@@ -412,6 +423,7 @@ void session_put_capabilities(struct session *s, struct buf *b)
     const struct capability_state state = {.authenticated = true,
                                            .utf8 = s->utf8_offered,
                                            .tls = s->tls,
+                                           .compressed = conn_compressing(s->conn),
                                            .literal_minus = s->literal_minus,
                                            .save_limit = s->host->settings.save_limit,
                                            .message_limit = s->host->settings.message_limit,
@@ -453,6 +465,9 @@ void imap_session_start(struct imap_host *host, const struct imap_start *start,
     s->peer = span_dup(start->peer);
     s->id = start->session_id;
     s->tls = start->tls;
+    s->login_process = start->login_process;
+    s->local = start->local;
+    s->tls_ended = start->tls_ended;
     if (start->login.n)
         s->login = span_dup(start->login);
     keep_text(s->mechanism, sizeof(s->mechanism), start->mechanism);

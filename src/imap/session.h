@@ -44,6 +44,15 @@ struct imap_settings {
 extern const struct imap_settings imap_settings_default;
 
 /* All sessions of one process. */
+/* A connection that goes back to where strangers are served (RFC 8437). Spans: during the call. */
+struct imap_return {
+    uint64_t session_id;
+    unsigned login_process; /* as in imap_start, like the next three */
+    bool tls, local, tls_ended;
+    struct span peer, client_name;
+    struct span input; /* that arrived after UNAUTHENTICATE */
+};
+
 struct imap_host {
     struct loop *loop;
     struct store *store;
@@ -67,7 +76,9 @@ struct imap_host {
     /* Before rights are given to an identifier, by `owner`. */
     void (*grant)(void *ctx, struct span owner, struct span identifier,
                   void (*done)(void *arg, int error), void *arg);
-    void *account_ctx; /* of all three */
+    /* Takes fd. Not 0: it cannot go back now. */
+    int (*give_back)(void *ctx, const struct imap_return *r, int fd);
+    void *account_ctx; /* of all four */
     /* A move to another account was left in the middle (store/transfer.h). NULL: nobody cares. */
     void (*settle)(void *ctx, struct account *source, const unsigned char *id);
     const char *public_user; /* whose mailboxes everybody sees below "Shared/"; NULL or "": none */
@@ -95,7 +106,9 @@ struct imap_start {
     struct span login;       /* who logged in, where that is not the user */
     struct span client_name; /* from ID before login, or empty */
     enum language language;
-    struct span input; /* bytes that arrived after the login command */
+    unsigned login_process; /* where it comes from */
+    bool local, tls_ended;  /* what that one knows of it */
+    struct span input;      /* bytes that arrived after the login command */
 };
 
 /* Takes a counted reference of its own to the account, answers the login command and goes on. */

@@ -163,7 +163,10 @@ struct session {
     bool condstore, qresync;           /* RFC 7162: the client has said so */
     bool modseq_sent;                  /* since the last HIGHESTMODSEQ or tagged answer */
     bool input_stopped;                /* the conn is paused: too much in progress, or ... */
-    bool input_held; /* ... it is not known yet what the next bytes mean (compress.c) */
+    bool leaving; /* UNAUTHENTICATE has been answered: it goes when that is sent */
+    unsigned login_process;
+    bool local, tls_ended; /* as in imap_start */
+    bool input_held;       /* ... it is not known yet what the next bytes mean (compress.c) */
     struct list tasks;
     size_t task_count;
     struct metadata *metadata; /* NULL: METADATA was not enabled */
@@ -196,8 +199,12 @@ static inline bool session_utf8(const struct session *s)
 /* --- session.c --- */
 void session_close(struct session *s);                 /* drop the connection and free, soon */
 void session_bye(struct session *s, const char *text); /* BYE, then close */
-void session_count_state(struct session *s);           /* its part of the gauge of connections */
-void session_schedule(struct session *s);              /* run tasks at the end of this turn */
+/* unauthenticate.c: gives the connection back once everything is sent ... */
+void session_leave(struct session *s);
+/* ... and it is somebody else's now: the session ends without a word. */
+void session_moved(struct session *s);
+void session_count_state(struct session *s); /* its part of the gauge of connections */
+void session_schedule(struct session *s);    /* run tasks at the end of this turn */
 
 void session_client_name(struct session *s, struct span name);
 void session_put_capabilities(struct session *s, struct buf *b);

@@ -19,6 +19,7 @@ static bool is_plain(enum command_id id)
     case CMD_ENABLE:
     case CMD_IDLE:
     case CMD_COMPRESS:
+    case CMD_UNAUTHENTICATE:
     case CMD_LANGUAGE:
     case CMD_COMPARATOR:
     case CMD_CONVERSIONS:

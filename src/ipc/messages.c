@@ -157,6 +157,7 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
                            BYTES(handover.tls_version, 16), BYTES(handover.peer, PEER_MAX),
                            BYTES(handover.login, USER_NAME_MAX), BYTES(handover.mechanism, 32),
                            BYTES(handover.client_name, CLIENT_MAX), U32(handover.language),
+                           BOOL(handover.local), BOOL(handover.tls_ended),
                            BYTES(handover.input, HANDOVER_INPUT_MAX)}},
 
     [MESSAGE_USER_LOOKUP] = {"USER_LOOKUP",
@@ -212,6 +213,12 @@ static const struct schema schemas[MESSAGE_KIND_COUNT] = {
                        MESSAGE_FD_NONE,
                        {U64(shares.id), BYTES(shares.user, USER_NAME_MAX),
                         BYTES(shares.identifier, USER_NAME_MAX + 7)}},
+    [MESSAGE_RETURN] = {"RETURN",
+                        MESSAGE_FD_REQUIRED,
+                        {U64(give_back.session), BOOL(give_back.tls), BOOL(give_back.local),
+                         BOOL(give_back.tls_ended), BYTES(give_back.peer, PEER_MAX),
+                         BYTES(give_back.client_name, CLIENT_MAX),
+                         BYTES(give_back.input, HANDOVER_INPUT_MAX)}},
     [MESSAGE_GRANTED] = {"GRANTED", MESSAGE_FD_NONE, {U64(shared.id), I32(shared.error)}},
 };
 
@@ -250,6 +257,7 @@ static const struct permit {
      {MESSAGE_AUTH_CHALLENGE, MESSAGE_AUTH_OK, MESSAGE_AUTH_FAILED, MESSAGE_AUTH_MECHANISMS,
       MESSAGE_TICKET_KEYS, MESSAGE_CERTIFICATES, MESSAGE_CERTIFICATE, MESSAGE_SIGNED}},
     {ROLE_LOGIN, ROLE_MAIL, {MESSAGE_HANDOVER}},
+    {ROLE_MAIL, ROLE_LOGIN, {MESSAGE_RETURN}},
     {ROLE_MAIL, ROLE_AUTH, {MESSAGE_USER_LOOKUP}},
     {ROLE_AUTH, ROLE_MAIL, {MESSAGE_USER_FOUND, MESSAGE_VOUCHER}},
     {ROLE_MAIL,

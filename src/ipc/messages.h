@@ -122,6 +122,9 @@ enum message_kind {
     MESSAGE_GRANT, /* ... and that somebody is about to share with an identifier */
     MESSAGE_GRANTED,
 
+    /* Mail gives a connection back to the login process that it came from (UNAUTHENTICATE). */
+    MESSAGE_RETURN,
+
     MESSAGE_KIND_COUNT
 };
 
@@ -263,8 +266,16 @@ struct message {
             struct span mechanism;   /* "PLAIN"; of LOGIN too */
             struct span client_name; /* from ID before login; may be empty */
             uint32_t language;       /* enum language of wire/language.h */
+            bool local, tls_ended;   /* for RETURN */
             struct span input;       /* bytes that came after the login command */
         } handover;
+        struct {
+            uint64_t session;
+            bool tls;              /* the login process still has its other end ... */
+            bool local, tls_ended; /* ... and else would not know these */
+            struct span peer, client_name;
+            struct span input; /* bytes that came after UNAUTHENTICATE */
+        } give_back;           /* RETURN */
 
         struct {
             uint64_t id;

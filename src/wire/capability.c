@@ -15,6 +15,7 @@ enum when {
     IF_UTF8_ONLY = 1 << 21,
     WITH_SAVE_LIMIT = 1 << 22,
     WITH_MESSAGE_LIMIT = 1 << 23,
+    IF_NOT_COMPRESSED = 1 << 24,
 };
 
 static const struct {
@@ -79,6 +80,7 @@ static const struct {
     {"INPROGRESS", AFTER},
     {"NOTIFY", AFTER},
     {"COMPRESS=DEFLATE", AFTER},
+    {"UNAUTHENTICATE", AFTER | IF_NOT_COMPRESSED},
     {"CONTEXT=SEARCH", AFTER},
     {"CONTEXT=SORT", AFTER},
     {"UIDONLY", AFTER},
@@ -119,6 +121,7 @@ void capability_write(struct buf *out, const struct capability_state *state)
                        (state->utf8 == CAPABILITY_UTF8_ACCEPT ? 0 : IF_UTF8_ACCEPT) |
                        (state->utf8 == CAPABILITY_UTF8_ONLY ? 0 : IF_UTF8_ONLY) |
                        (state->referrals ? 0 : IF_REFERRALS) |
+                       (state->compressed ? IF_NOT_COMPRESSED : 0) |
                        (state->message_limit ? WITH_SAVE_LIMIT : WITH_MESSAGE_LIMIT) |
                        (state->plaintext ? IF_NO_PLAINTEXT : 0) |
                        (state->literal_minus ? IF_LITERAL_PLUS : IF_LITERAL_MINUS);

@@ -20,6 +20,7 @@ struct capability_state {
     struct span mechanisms;    /* of SASL, separated by spaces: "SCRAM-SHA-256 PLAIN" */
     enum capability_utf8 utf8; /* RFC 9755: never both */
     bool referrals;            /* some users are elsewhere (RFC 2221) */
+    bool compressed;           /* COMPRESS is active (RFC 4978) */
     bool literal_minus;        /* LITERAL- instead of LITERAL+ (RFC 7888 section 5: never both) */
 };
 

@@ -57,6 +57,7 @@ static const struct command_desc commands[CMD_COUNT] = {
     ROW(DELETEACL, AUTH_STATES, CMD_PLAIN, parse_acl_who),
     ROW(IDLE, AUTH_STATES, CMD_PLAIN, parse_no_args),
     ROW(COMPRESS, AUTH_STATES, CMD_PLAIN, parse_compress),
+    ROW(UNAUTHENTICATE, AUTH_STATES, CMD_PLAIN, parse_no_args),
 
     ROW(CHECK, CMD_IN_SELECTED, CMD_PLAIN, parse_no_args),
     ROW(CLOSE, CMD_IN_SELECTED, CMD_PLAIN, parse_no_args),

@@ -60,6 +60,7 @@ enum command_id {
     CMD_DELETEACL,
     CMD_IDLE,
     CMD_COMPRESS,
+    CMD_UNAUTHENTICATE,
     /* selected */
     CMD_CHECK,
     CMD_CLOSE,

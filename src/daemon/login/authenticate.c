@@ -169,6 +169,8 @@ static int give_to_mail(struct session *s, struct span user, struct span who, ui
     m.u.handover.mechanism = span_str(s->mechanism);
     m.u.handover.client_name = s->client_name ? span_str(s->client_name) : SPAN_EMPTY;
     m.u.handover.language = s->language;
+    m.u.handover.local = s->local;
+    m.u.handover.tls_ended = s->tls_ended;
     m.u.handover.input = buf_span(&s->rest);
     int fd = fcntl(conn_fd(s->conn), F_DUPFD_CLOEXEC, 0);
     return fd < 0 ? ERR_IO : channel_send(mail->ch, &m, fd);

@@ -64,6 +64,7 @@ struct login {
     struct list proxied; /* their proxy's header has not come yet; oldest first */
     size_t proxied_count;
     size_t pump_count;      /* TLS connections, before and after login */
+    struct map left;        /* those after login: session id -> struct left_pump */
     uint64_t taken, served; /* connections and logins in all its life (generation.c) */
     uint64_t elsewhere;     /* connections of retired processes of this slot */
     bool full, retired, told;
@@ -115,6 +116,8 @@ struct session {
 /* session.c */
 /* Takes client->fd. */
 void session_new(struct login *login, const struct client *client);
+/* A mail process gives one back, with its descriptor (RFC 8437). */
+void session_return(struct login *login, const struct message *m, int fd);
 void session_free(struct session *s);
 /* "* BYE text", then the end. */
 void session_bye(struct session *s, const char *text);

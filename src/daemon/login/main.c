@@ -106,13 +106,13 @@ static void on_auth_closed(void *owner, struct channel *ch)
     list_each_safe(s, next, &peer->login->sessions, link) if (s->auth_id) session_auth_lost(s);
 }
 
-/* Mail processes never say anything to us. */
+/* The permit table lets them say this alone. */
 static void on_mail_message(void *owner, struct channel *ch, const struct message *m, int fd)
 {
-    (void)owner;
+    struct peer *peer = owner;
     (void)ch;
-    (void)m;
-    (void)fd;
+    if (m->kind == MESSAGE_RETURN)
+        session_return(peer->login, m, fd);
 }
 
 static void on_mail_closed(void *owner, struct channel *ch)
@@ -269,6 +269,7 @@ int main(void)
     list_init(&login.ports);
     buf_init(&login.mechanisms, 1024);
     list_init(&login.sessions);
+    login.left = (struct map)MAP_INIT;
     loop_timer_init(&login.trim, on_trim);
     list_init(&login.proxied);
     login.next_session = random_u64() << 24; /* distinct among processes and restarts */

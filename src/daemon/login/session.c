@@ -16,7 +16,7 @@ bool session_plaintext_allowed(const struct session *s)
     return s->tls || s->tls_ended || s->local || s->login->daemon->conf->login_plaintext;
 }
 
-static void on_pump_done(void *arg, const char *failure);
+static void pump_leave(struct session *s);
 
 static void set_reason(struct session *s, const char *why)
 {
@@ -63,7 +63,7 @@ void session_free(struct session *s)
         tls_pump_free(take_ptr(s->pump));
         login->pump_count--;
     } else if (s->pump) {
-        tls_pump_set_done(s->pump, on_pump_done, login);
+        pump_leave(s);
     }
     list_remove(&s->link);
     login->session_count--;
@@ -202,11 +202,29 @@ static void pump_over(struct login *login)
     login_check_limits(login);
 }
 
-/* After the session has moved on to its mail process. */
-static void on_pump_done(void *arg, const char *failure)
+/* What stays here of a TLS connection whose session has moved on to its mail process. */
+struct left_pump {
+    struct login *login;
+    struct tls_pump *pump;
+    uint64_t session;
+};
+
+static void on_left_done(void *arg, const char *failure)
 {
+    struct left_pump *left = arg;
+    struct login *login = left->login;
     (void)failure;
-    pump_over(arg);
+    map_remove(&login->left, map_u64_key(&left->session));
+    free(left);
+    pump_over(login);
+}
+
+static void pump_leave(struct session *s)
+{
+    struct left_pump *left = xnew(struct left_pump);
+    *left = (struct left_pump){s->login, s->pump, s->id};
+    map_put(&s->login->left, map_u64_key(&left->session), left);
+    tls_pump_set_done(s->pump, on_left_done, left);
 }
 
 /* The conn on its plain side will hear of it. */
@@ -248,21 +266,11 @@ static void greet(struct session *s)
     session_status(s, SPAN("*"), "OK", code.p, "Martlet ready");
 }
 
-void session_new(struct login *login, const struct client *client)
+static struct session *session_make(struct login *login, uint64_t id)
 {
-    int pair[2];
-    if (client->tls && (!login->tls || fdpass_pair_stream(pair, NULL) < 0)) {
-        close(client->fd);
-        return;
-    }
     struct session *s = xnew(struct session);
-    autobuf host = BUF_INIT(128);
-    address_format_host(&client->peer, &host);
     s->login = login;
-    s->id = login->next_session++;
-    s->peer = buf_take(&host);
-    s->local = address_is_loopback(&client->local) && !client->remote;
-    s->tls_ended = client->tls_ended;
+    s->id = id;
     buf_init(&s->tag, 2 * INPUT_MAX);
     buf_init(&s->rest, BUF_UNLIMITED);
     session_auth_init(s);
@@ -270,17 +278,63 @@ void session_new(struct login *login, const struct client *client)
     loop_timer_init(&s->timeout, on_timeout);
     list_push_back(&login->sessions, &s->link);
     login->session_count++;
+    loop_timer_set(login->daemon->loop, &s->timeout, login->daemon->conf->login_timeout * 1000);
+    s->since_us = clock_monotonic_us();
+    return s;
+}
+
+void session_new(struct login *login, const struct client *client)
+{
+    int pair[2];
+    if (client->tls && (!login->tls || fdpass_pair_stream(pair, NULL) < 0)) {
+        close(client->fd);
+        return;
+    }
+    struct session *s = session_make(login, login->next_session++);
+    autobuf host = BUF_INIT(128);
+    address_format_host(&client->peer, &host);
+    s->peer = buf_take(&host);
+    s->local = address_is_loopback(&client->local) && !client->remote;
+    s->tls_ended = client->tls_ended;
     if (client->tls) {
         session_start_tls(s, client->fd, pair);
     } else {
         s->conn = conn_new(login->daemon->loop, client->fd, &conn_ops, s);
         conn_set_input_max(s->conn, INPUT_MAX);
     }
-    loop_timer_set(login->daemon->loop, &s->timeout, login->daemon->conf->login_timeout * 1000);
-    s->since_us = clock_monotonic_us();
     metric_add(METRIC_ACCEPTED + (client->tls ? METRIC_LISTENER_IMAPS : METRIC_LISTENER_IMAP), 1);
     count_state(s);
     log_event(LOG_DEBUG, "connect", LOG_SESSION(s->id), "peer", s->peer, "service",
               client->tls ? "imaps" : "imap", NULL);
     greet(s);
+}
+
+void session_return(struct login *login, const struct message *m, int fd)
+{
+    uint64_t id = m->u.give_back.session;
+    struct left_pump *left = NULL;
+    if (m->u.give_back.tls) {
+        left = map_remove(&login->left, map_u64_key(&id));
+        if (!left) { /* the client went away at this moment */
+            close(fd);
+            return;
+        }
+    }
+    struct session *s = session_make(login, id);
+    s->peer = span_dup(m->u.give_back.peer);
+    if (m->u.give_back.client_name.n)
+        s->client_name = span_dup(m->u.give_back.client_name);
+    s->local = m->u.give_back.local;
+    s->tls_ended = m->u.give_back.tls_ended;
+    if (left) {
+        s->tls = true;
+        login->tls_session_count++;
+        s->pump = left->pump;
+        tls_pump_set_done(s->pump, on_session_pump_done, s);
+        free(left);
+    }
+    s->conn = conn_new(login->daemon->loop, fd, &conn_ops, s);
+    conn_set_input_max(s->conn, INPUT_MAX);
+    count_state(s);
+    on_input(s, m->u.give_back.input);
 }

@@ -130,8 +130,9 @@ static struct span keep(struct opening *o, struct span s)
     return span_make(o->text.p + at, s.n);
 }
 
-void mail_on_handover(struct mail *m, const struct message *msg, int fd)
+void mail_on_handover(struct mail_peer *from, const struct message *msg, int fd)
 {
+    struct mail *m = from->mail;
     if (m->stopping || !m->store) {
         close(fd);
         return;
@@ -164,6 +165,9 @@ void mail_on_handover(struct mail *m, const struct message *msg, int fd)
         .mechanism = keep(o, msg->u.handover.mechanism),
         .login = keep(o, msg->u.handover.login),
         .client_name = keep(o, msg->u.handover.client_name),
+        .login_process = from->index,
+        .local = msg->u.handover.local,
+        .tls_ended = msg->u.handover.tls_ended,
         .input = keep(o, msg->u.handover.input),
         .language = msg->u.handover.language < LANGUAGE_COUNT
                         ? (enum language)msg->u.handover.language
@@ -174,4 +178,23 @@ void mail_on_handover(struct mail *m, const struct message *msg, int fd)
                                       .user = o->start.user,
                                       .answer = on_vouched};
     vouchers_claim(&m->vouchers, &o->claim, loop_now_ms(m->daemon->loop));
+}
+
+/* A retired login process still has its connections. */
+int mail_give_back(void *mail, const struct imap_return *r, int fd)
+{
+    struct mail *m = mail;
+    struct mail_peer *p;
+    struct message msg = {.kind = MESSAGE_RETURN};
+    msg.u.give_back.session = r->session_id;
+    msg.u.give_back.tls = r->tls && !r->tls_ended;
+    msg.u.give_back.local = r->local;
+    msg.u.give_back.tls_ended = r->tls_ended;
+    msg.u.give_back.peer = r->peer;
+    msg.u.give_back.client_name = r->client_name;
+    msg.u.give_back.input = r->input;
+    list_each(p, &m->logins, link) if (p->index == r->login_process) return channel_send(p->ch,
+                                                                                         &msg, fd);
+    close(fd);
+    return ERR_CLOSED;
 }

@@ -109,7 +109,10 @@ void mail_unsettled(void *ctx, struct account *account); /* store_host */
 void mail_settle_end(struct mail *m);                    /* we are stopping */
 
 /* handover.c */
-void mail_on_handover(struct mail *m, const struct message *msg, int fd);
+/* from: the login process. */
+void mail_on_handover(struct mail_peer *from, const struct message *msg, int fd);
+/* To the login process that it came from; takes fd. imap_host's. */
+int mail_give_back(void *mail, const struct imap_return *r, int fd);
 
 /* deliver.c: what lmtp_host asks for. */
 void mail_lmtp_lookup(void *ctx, struct span address, lmtp_lookup_done *done, void *arg);

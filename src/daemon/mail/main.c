@@ -139,6 +139,7 @@ static void set_up_imap(struct mail *m)
     m->imap.account_of = mail_account_of;
     m->imap.shares_of = mail_shares;
     m->imap.grant = mail_grant;
+    m->imap.give_back = mail_give_back;
     m->imap.settle = mail_settle;
     m->imap.account_ctx = m;
     m->imap.public_user = c->sharing_public_user;
@@ -203,7 +204,7 @@ static void on_message(void *owner, struct channel *ch, const struct message *ms
                      msg->u.voucher.user, loop_now_ms(p->mail->daemon->loop));
         break;
     case MESSAGE_HANDOVER:
-        mail_on_handover(p->mail, msg, fd);
+        mail_on_handover(p, msg, fd);
         break;
     case MESSAGE_RESOLVE:
         mail_on_resolve(p, msg);
