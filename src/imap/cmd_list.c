@@ -408,32 +408,38 @@ static enum step list_begin(struct task *t, bool lsub)
     return STEP_AGAIN;
 }
 
+/* A slice of the own account. STEP_DONE: all of it has been walked. */
+static enum step list_own(struct task *t)
+{
+    autosnap *snap = NULL;
+    int rc = snap_begin(t->session->account, &snap);
+    if (rc == 0) {
+        struct buf *b = respond_begin(t->session);
+        rc = walk(t, snap, b);
+        respond_end(t->session);
+    }
+    if (rc == ERR_NOT_FOUND)
+        return STEP_DONE;
+    return rc ? task_store_failed(t, rc, false) : STEP_AGAIN;
+}
+
 static enum step list_step(struct task *t, bool lsub, const char *done)
 {
-    struct session *s = t->session;
     if (!t->data && list_begin(t, lsub) == STEP_DONE)
         return STEP_DONE;
-    autosnap *snap = NULL;
     if (t->command->list.status_items & STATUS_HIGHESTMODSEQ)
-        condstore_enable(s);
+        condstore_enable(t->session);
     struct list_state *st = t->data;
-    /* Subscriptions to mailboxes of others that are not there any more come last, with the own. */
-    bool others = list_of_subscribed(st) ? !st->others_done : st->own_done && !st->others_done;
-    if (others) {
-        enum step step = list_shared(t);
-        st->others_done = step == STEP_DONE && !t->tagged;
-        return st->others_done ? STEP_AGAIN : step;
+    while (!st->own_done || !st->others_done) {
+        /* Subscriptions to mailboxes of others that are not there any more come last, with the own.
+         */
+        bool others = st->own_done || (list_of_subscribed(st) && !st->others_done);
+        enum step step = others ? list_shared(t) : list_own(t);
+        if (step != STEP_DONE || t->tagged)
+            return step;
+        *(others ? &st->others_done : &st->own_done) = true;
     }
-    if (st->own_done)
-        return st->failed ? task_store_failed(t, st->failed, false) : task_ok(t, NULL, done);
-    int rc = snap_begin(s->account, &snap);
-    if (rc == 0) {
-        struct buf *b = respond_begin(s);
-        rc = walk(t, snap, b);
-        respond_end(s);
-    }
-    st->own_done = rc == ERR_NOT_FOUND;
-    return rc && !st->own_done ? task_store_failed(t, rc, false) : STEP_AGAIN;
+    return st->failed ? task_store_failed(t, st->failed, false) : task_ok(t, NULL, done);
 }
 
 enum step cmd_list(struct task *t)

@@ -96,7 +96,7 @@ def test_whole_session_in_one_segment(connect, user):
 def heavy(session):
     """A mailbox whose SEARCH TEXT and whole FETCH take long: copies of one large message."""
     c = session()
-    size, doublings = (60000, 7) if SANITIZED else (120000, 9)
+    size, doublings = (60000, 8) if SANITIZED else (120000, 9)
     c.ok('CREATE heavy')
     c.append('heavy', mails.numbered(1, size))
     c.select('heavy')
