@@ -15,6 +15,7 @@ enum { NAMES_PER_SLICE = 200 };
 struct listed {
     struct span prefix, name; /* of the account, and within it */
     bool exists, subscribed;
+    bool no_children; /* that this user may see */
     uint32_t special_use;
     bool child_info;
     uint32_t select;      /* the criteria of the command */
@@ -69,7 +70,8 @@ static void put_line(struct session *s, struct snap *snap, struct buf *b, const 
     if (!m->exists) /* RFC 3501 knows only \Noselect */
         put_attribute(b, &first, plain_rev1 ? "\\Noselect" : "\\NonExistent");
     put_attribute(b, &first,
-                  snap_has_children(snap, m->name) ? "\\HasChildren" : "\\HasNoChildren");
+                  !m->no_children && snap_has_children(snap, m->name) ? "\\HasChildren"
+                                                                      : "\\HasNoChildren");
     if (m->subscribed && show_subscribed)
         put_attribute(b, &first, "\\Subscribed");
     for (size_t i = 0; i < ARRAY_LEN(special_uses); i++)
@@ -250,6 +252,7 @@ int list_put_found(struct task *t, struct snap *snap, struct buf *b, const struc
                        .name = found->info->name,
                        .exists = true,
                        .subscribed = found->subscribed,
+                       .no_children = found->no_children,
                        .select = select};
     if (!selected(st, &m))
         return 0;

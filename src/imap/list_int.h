@@ -30,6 +30,7 @@ struct list_found {
     const struct mailbox_info *info;
     uint32_t rights;
     bool subscribed;
+    bool no_children; /* RFC 5258 section 4: none that he may see */
 };
 /* Its line, and what RETURN asks for, if it is one of those that were asked for. */
 int list_put_found(struct task *t, struct snap *snap, struct buf *b,

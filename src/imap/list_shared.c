@@ -102,6 +102,31 @@ static int visible(struct task *t, struct snap *snap, const struct place *place,
     return rc == 0 && !(*rights & RIGHT_LOOKUP) ? ERR_NOT_FOUND : rc;
 }
 
+/* Whether the user may see something below a mailbox. Of very many that he may not see only the
+ * first are looked at. */
+static bool may_see_below(struct task *t, struct snap *snap, const struct place *place,
+                          struct span name)
+{
+    enum { LOOKED_AT = 200 };
+    autobuf at = BUF_INIT(2 * MAILBOX_NAME_MAX);
+    struct mailbox_name entry;
+    struct mailbox_info info;
+    uint32_t rights;
+    buf_put_span(&at, name);
+    buf_put_byte(&at, MAILBOX_DELIMITER);
+    size_t prefix = at.n;
+    for (int i = 0; i < LOOKED_AT; i++) {
+        if (snap_name_seek(snap, buf_span(&at), i > 0, &entry) ||
+            !span_starts(entry.name, span_head(buf_span(&at), prefix)))
+            return false;
+        if (entry.id && visible(t, snap, place, entry.name, &info, &rights) == 0)
+            return true;
+        buf_truncate(&at, prefix);
+        buf_put_span(&at, span_skip(entry.name, prefix));
+    }
+    return true;
+}
+
 /* The superiors of a visible mailbox that are none themselves ("Other Users", "Other Users/mary",
  * and those for which the user has no right `l`), when the walk enters what is below them. */
 static int show_superiors(struct task *t, struct snap *snap, struct shared_walk *w, struct buf *b,
@@ -155,6 +180,7 @@ static int show(struct task *t, struct snap *snap, struct snap *own, struct shar
     struct list_found found = {.prefix = place->prefix,
                                .info = &info,
                                .rights = rights,
+                               .no_children = !may_see_below(t, snap, place, name),
                                .subscribed = rc == 0 && entry.subscribed &&
                                              span_eq(entry.name, buf_span(&whole))};
     if (found.subscribed && list_of_subscribed(st)) {

@@ -266,6 +266,10 @@ def test_list_and_subscriptions(pair):
     assert list(found) == [guest.box, guest.box + '/visible']
     assert '\\Noselect' in found[guest.box] and '\\Noselect' not in found[guest.box + '/visible']
     give(pair, 'lr')
+    owner.ok('SETACL box/visible %s ""' % guest.name)
+    assert '\\HasNoChildren' in listed(guest, pattern)[guest.box]  # RFC 5258 section 4: none that he may see
+    give(pair, 'lr', 'box/visible')
+    assert '\\HasChildren' in listed(guest, pattern)[guest.box]
     name = guest.box + '/visible'
     assert set(guest.ok('LIST "" "%s"' % pattern).names()) == {guest.box.encode(), name.encode()}
     assert guest.ok('LIST "" "Other Users/%s/%%"' % owner.name).names() == [guest.box.encode()]
